@@ -1,0 +1,7 @@
+//! `gangway`: the same commands as the app, in a terminal.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

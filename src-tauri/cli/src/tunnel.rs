@@ -1,0 +1,187 @@
+//! `gangway tunnel` and `gangway proxy`.
+
+use clap::Subcommand;
+use commands::types::{
+    Failure, FailureCode, Nothing, ProxyStatus, Tunnel, TunnelList, TunnelOpen, TunnelRef,
+};
+
+use crate::Program;
+use crate::account::word;
+use crate::output::{grid, line, pairs, size};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TunnelVerb {
+    /// Open one, and keep it open until Ctrl-C
+    Open {
+        /// Name or id of the session, or a start of one
+        session: String,
+        /// Port in the session, or the name of an app
+        target: String,
+        /// Port of this computer; any free one when absent
+        #[arg(long, value_name = "[127.0.0.1:]PORT", value_parser = local_port)]
+        local: Option<u16>,
+        /// Return at once; the tunnel stays
+        #[arg(long)]
+        background: bool,
+        /// Bring it back after a restart of the program
+        #[arg(long, requires = "background")]
+        keep: bool,
+    },
+    /// List them
+    Ls,
+    /// Close them
+    Close {
+        /// Ids or local ports, from `tunnel ls`
+        #[arg(required_unless_present = "all")]
+        tunnels: Vec<String>,
+        /// All of them
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProxyVerb {
+    /// Run it in the foreground; ends by itself when it is idle
+    Run,
+    /// Show whether it runs
+    Status,
+    /// End it; only kept tunnels and unfinished transfers come back
+    Stop,
+}
+
+pub(crate) async fn run(program: &Program, verb: TunnelVerb) -> Result<(), Failure> {
+    match verb {
+        TunnelVerb::Open {
+            session,
+            target,
+            local,
+            background,
+            keep,
+        } => {
+            let (app, remote_port) = match target.parse::<u16>() {
+                Ok(port) => (None, Some(port)),
+                Err(_) => (Some(target), None),
+            };
+            let request = TunnelOpen {
+                session,
+                app,
+                remote_port,
+                local_port: local,
+                keep,
+            };
+            let tunnel: Tunnel = program.table.ask("tunnel.open", &request).await?;
+            program.output.answer(&tunnel, |tunnel| match &tunnel.url {
+                Some(url) => url.clone(),
+                None => format!("127.0.0.1:{}", tunnel.local_port),
+            });
+            if !background {
+                program.output.note("Press Ctrl-C to close the tunnel.");
+                let waited = tokio::signal::ctrl_c().await;
+                waited.map_err(|error| Failure::new(FailureCode::Internal, error))?;
+                let request = TunnelRef { id: tunnel.id };
+                let _: Nothing = program.table.ask("tunnel.close", &request).await?;
+            }
+        }
+        TunnelVerb::Ls => {
+            let list: TunnelList = program.table.ask("tunnel.list", &Nothing {}).await?;
+            program.output.answer(&list, |list| {
+                grid(
+                    [
+                        "ID", "SESSION", "APP", "LOCAL", "STATE", "OPEN", "SENT", "RECEIVED",
+                    ],
+                    list.tunnels.iter().map(row),
+                )
+            });
+        }
+        TunnelVerb::Close { all: true, .. } => {
+            let done: Nothing = program.table.ask("tunnel.close_all", &Nothing {}).await?;
+            program.output.answer(&done, |_| String::new());
+        }
+        TunnelVerb::Close { tunnels, .. } => {
+            let list: TunnelList = program.table.ask("tunnel.list", &Nothing {}).await?;
+            for named in tunnels {
+                let port: Option<u16> = named.parse().ok();
+                let known = list
+                    .tunnels
+                    .iter()
+                    .find(|tunnel| tunnel.id == named || Some(tunnel.local_port) == port);
+                let id = known.map_or(named, |tunnel| tunnel.id.clone());
+                let _: Nothing = program.table.ask("tunnel.close", &TunnelRef { id }).await?;
+            }
+            program.output.answer(&Nothing {}, |_| String::new());
+        }
+    }
+    Ok(())
+}
+
+fn row(tunnel: &Tunnel) -> [String; 8] {
+    [
+        tunnel.id.clone(),
+        tunnel.session_name.clone(),
+        tunnel.app.clone(),
+        format!("127.0.0.1:{}", tunnel.local_port),
+        word(&tunnel.state),
+        tunnel.connections.to_string(),
+        size(tunnel.bytes_up),
+        size(tunnel.bytes_down),
+    ]
+}
+
+pub(crate) async fn proxy(program: &Program, verb: ProxyVerb) -> Result<(), Failure> {
+    match verb {
+        // Whoever started it waits for this line.
+        ProxyVerb::Run => return program.table.run_proxy(|| line("ready")).await,
+        ProxyVerb::Status => {}
+        ProxyVerb::Stop => program.table.stop_proxy().await?,
+    }
+    let status: ProxyStatus = program.table.ask("proxy.status", &Nothing {}).await?;
+    program.output.answer(&status, |status| {
+        if !status.running {
+            return "No process owns tunnels or transfers.".to_owned();
+        }
+        pairs([
+            (
+                "Process",
+                status.pid.map(|pid| pid.to_string()).unwrap_or_default(),
+            ),
+            ("Program", status.holder.clone().unwrap_or_default()),
+            (
+                "Since",
+                status
+                    .since
+                    .map(|since| since.to_string())
+                    .unwrap_or_default(),
+            ),
+        ])
+    });
+    Ok(())
+}
+
+/// Only this computer may connect, so the only address that may be named is its own.
+fn local_port(text: &str) -> Result<u16, String> {
+    let port = match text.rsplit_once(':') {
+        Some(("127.0.0.1" | "localhost" | "", port)) => port,
+        Some((address, _)) => {
+            return Err(format!(
+                "tunnels listen on 127.0.0.1 only, not on {address}"
+            ));
+        }
+        None => text,
+    };
+    port.parse()
+        .map_err(|_| format!("\"{port}\" is not a port"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tunnels_listen_on_this_computer_only() {
+        assert_eq!(local_port("8080"), Ok(8080));
+        assert_eq!(local_port("127.0.0.1:8080"), Ok(8080));
+        assert!(local_port("0.0.0.0:8080").is_err());
+        assert!(local_port("99999").is_err());
+    }
+}

@@ -1,0 +1,481 @@
+//! One manager and one keypair: signs requests, sends them, reads what comes back.
+
+use std::sync::{Arc, OnceLock, RwLock};
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method};
+use jiff::Timestamp;
+use protocol::api::auth::Announcement;
+use protocol::problem::Problem;
+use protocol::signing;
+use protocol::version::ApiVersion;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+use url::{Position, Url};
+
+use crate::Error;
+
+/// A manager that says nothing for so long is not there any more. Copying a large home into a
+/// folder is the longest silence that is meant.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// A manager that wants to be left alone for longer is not waited for: somebody sits before the
+/// screen.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// What signs requests.
+#[derive(Clone)]
+pub struct Keypair {
+    /// Public half.
+    pub access_key: String,
+    /// Secret half.
+    pub secret_key: SecretString,
+}
+
+impl std::fmt::Debug for Keypair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keypair")
+            .field("access_key", &self.access_key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A manager, with or without an account on it. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    endpoint: Url,
+    keypair: Option<Keypair>,
+    version: RwLock<ApiVersion>,
+    announcement: OnceCell<Announcement>,
+    http: OnceLock<reqwest::Client>,
+    upgradable: OnceLock<reqwest::Client>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("endpoint", &self.inner.endpoint.as_str())
+            .finish()
+    }
+}
+
+/// A request before it is signed.
+pub(crate) struct Call<'a> {
+    method: Method,
+    path: Vec<&'a str>,
+    query: Vec<(&'a str, String)>,
+    body: Option<Vec<u8>>,
+    anonymous: bool,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(method: Method, path: &[&'a str]) -> Self {
+        Self {
+            method,
+            path: path.to_vec(),
+            query: Vec::new(),
+            body: None,
+            anonymous: false,
+        }
+    }
+
+    pub(crate) fn get(path: &[&'a str]) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    pub(crate) fn post(path: &[&'a str]) -> Self {
+        Self::new(Method::POST, path)
+    }
+
+    pub(crate) fn delete(path: &[&'a str]) -> Self {
+        Self::new(Method::DELETE, path)
+    }
+
+    pub(crate) fn query(mut self, name: &'a str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn json<T: Serialize>(mut self, body: &T) -> Result<Self, Error> {
+        let text = serde_json::to_vec(body).map_err(|error| Error::Request(error.to_string()))?;
+        self.body = Some(text);
+        Ok(self)
+    }
+
+    pub(crate) fn anonymous(mut self) -> Self {
+        self.anonymous = true;
+        self
+    }
+
+    fn what(&self) -> String {
+        format!("{} /{}", self.method, self.path.join("/"))
+    }
+}
+
+impl Client {
+    /// A client of the manager at `endpoint` (`http://127.0.0.1:8081`). Sends nothing yet.
+    ///
+    /// # Errors
+    /// [`Error::Address`] when that is no HTTP address.
+    pub fn new(endpoint: &str, keypair: Option<Keypair>) -> Result<Self, Error> {
+        let bad = || Error::Address {
+            address: endpoint.to_owned(),
+        };
+        let mut url = Url::parse(endpoint.trim()).map_err(|_| bad())?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(bad());
+        }
+        url.set_query(None);
+        url.set_fragment(None);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                endpoint: url,
+                keypair,
+                version: RwLock::new(ApiVersion::CURRENT),
+                announcement: OnceCell::new(),
+                http: OnceLock::new(),
+                upgradable: OnceLock::new(),
+            }),
+        })
+    }
+
+    /// Address of the manager, without a slash at its end.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        self.inner.endpoint.as_str().trim_end_matches('/')
+    }
+
+    /// Public half of the keypair that signs.
+    #[must_use]
+    pub fn access_key(&self) -> Option<&str> {
+        self.inner
+            .keypair
+            .as_ref()
+            .map(|keypair| keypair.access_key.as_str())
+    }
+
+    /// What the manager says of itself; asked once. From then on requests use the newest API
+    /// version that both speak.
+    ///
+    /// # Errors
+    /// When it can't be reached or is no manager.
+    pub async fn announcement(&self) -> Result<&Announcement, Error> {
+        self.inner
+            .announcement
+            .get_or_try_init(|| async {
+                let found: Announcement = self.json(Call::get(&[]).anonymous()).await?;
+                let both = ApiVersion::CURRENT.negotiate(found.version);
+                if let Ok(mut version) = self.inner.version.write() {
+                    *version = both;
+                }
+                Ok(found)
+            })
+            .await
+    }
+
+    /// The API version that requests carry.
+    #[must_use]
+    pub fn version(&self) -> ApiVersion {
+        self.inner
+            .version
+            .read()
+            .map_or(ApiVersion::CURRENT, |version| *version)
+    }
+
+    /// Whether the manager is our engine and offers `capability`.
+    ///
+    /// # Errors
+    /// When it can't be reached.
+    pub async fn has(&self, capability: &str) -> Result<bool, Error> {
+        let extensions = self.announcement().await?.gangway.as_ref();
+        Ok(extensions.is_some_and(|ours| ours.capabilities.iter().any(|c| c == capability)))
+    }
+
+    pub(crate) async fn require(&self, capability: &'static str) -> Result<(), Error> {
+        match self.has(capability).await? {
+            true => Ok(()),
+            false => Err(Error::Unsupported { what: capability }),
+        }
+    }
+
+    /// The address below the manager's, each part encoded by itself.
+    pub(crate) fn url(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, Error> {
+        let mut url = self.inner.endpoint.clone();
+        url.path_segments_mut()
+            .map_err(|()| Error::Address {
+                address: self.endpoint().to_owned(),
+            })?
+            .pop_if_empty()
+            .extend(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    /// The headers that make the manager believe who is asking.
+    pub(crate) fn sign(
+        &self,
+        method: &Method,
+        url: &Url,
+        content_type: Option<&'static str>,
+    ) -> Result<HeaderMap, Error> {
+        let bad = |error: &dyn std::fmt::Display| Error::Request(error.to_string());
+        let mut headers = HeaderMap::new();
+        let version = self.version().to_string();
+        let date = Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00")
+            .to_string();
+        if let Some(keypair) = &self.inner.keypair {
+            let request = signing::Request {
+                method: method.as_str(),
+                target: &url[Position::BeforePath..Position::AfterQuery],
+                authority: &url[Position::BeforeHost..Position::AfterPort],
+                date: &date,
+                content_type: content_type.unwrap_or(signing::DEFAULT_CONTENT_TYPE),
+                version: &version,
+            };
+            let text = signing::authorization(
+                &request,
+                &keypair.access_key,
+                keypair.secret_key.expose_secret(),
+            )
+            .map_err(|error| bad(&error))?;
+            let mut value = HeaderValue::from_str(&text).map_err(|error| bad(&error))?;
+            value.set_sensitive(true);
+            headers.insert(http::header::AUTHORIZATION, value);
+        }
+        let plain = |text: &str| HeaderValue::from_str(text).map_err(|error| bad(&error));
+        headers.insert(http::header::DATE, plain(&date)?);
+        headers.insert("x-backendai-version", plain(&version)?);
+        if let Some(content_type) = content_type {
+            headers.insert(
+                http::header::CONTENT_TYPE,
+                HeaderValue::from_static(content_type),
+            );
+        }
+        Ok(headers)
+    }
+
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self.inner.endpoint.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        }
+    }
+
+    /// Made at first use: reading the system's certificates takes longer than many a request.
+    pub(crate) fn http(&self) -> Result<&reqwest::Client, Error> {
+        made_once(&self.inner.http, || self.transport())
+    }
+
+    /// For connections that become something else, which HTTP/2 can't.
+    pub(crate) fn upgradable(&self) -> Result<&reqwest::Client, Error> {
+        // Without TLS nobody offers HTTP/2.
+        match self.inner.endpoint.scheme() {
+            "http" => self.http(),
+            _ => made_once(&self.inner.upgradable, || self.transport().http1_only()),
+        }
+    }
+
+    fn transport(&self) -> reqwest::ClientBuilder {
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("gangway/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(SILENCE)
+            .tcp_nodelay(true)
+            .redirect(reqwest::redirect::Policy::none());
+        match self.is_loopback() {
+            true => builder.no_proxy(),
+            false => builder,
+        }
+    }
+
+    /// Sends a request; any status of 400 and more is an error. Reading is tried again when the
+    /// network fails; what changes something is sent once.
+    pub(crate) async fn send(&self, call: Call<'_>) -> Result<reqwest::Response, Error> {
+        self.repeat(&call, || self.send_once(&call)).await
+    }
+
+    /// As [`Self::send`], and reads all of the answer: one that is cut off counts as none.
+    pub(crate) async fn bytes(&self, call: &Call<'_>) -> Result<Bytes, Error> {
+        let attempt = || async {
+            let response = self.send_once(call).await?;
+            let bytes = response.bytes().await;
+            bytes.map_err(|error| Setback::from(self.unreachable(error)))
+        };
+        self.repeat(call, attempt).await
+    }
+
+    async fn repeat<T, F, A>(&self, call: &Call<'_>, mut attempt: A) -> Result<T, Error>
+    where
+        A: FnMut() -> F,
+        F: Future<Output = Result<T, Setback>>,
+    {
+        let again = !self.is_loopback() && matches!(call.method, Method::GET | Method::HEAD);
+        if !again {
+            return attempt().await.map_err(|setback| setback.error);
+        }
+        attempt
+            .retry(
+                ExponentialBuilder::default()
+                    .with_min_delay(Duration::from_millis(200))
+                    .with_max_times(3)
+                    .with_jitter(),
+            )
+            .when(|setback| {
+                let soon = setback.wait.is_none_or(|wait| wait <= LONGEST_WAIT);
+                soon && setback.error.is_temporary()
+            })
+            .adjust(|setback, pause| pause.map(|pause| pause.max(setback.wait.unwrap_or_default())))
+            .await
+            .map_err(|setback| setback.error)
+    }
+
+    async fn send_once(&self, call: &Call<'_>) -> Result<reqwest::Response, Setback> {
+        let url = self.url(&call.path, &call.query)?;
+        let content_type = call.body.is_some().then_some("application/json");
+        let mut headers = match call.anonymous {
+            true => HeaderMap::new(),
+            false => self.sign(&call.method, &url, content_type)?,
+        };
+        if call.anonymous && content_type.is_some() {
+            headers.insert(
+                http::header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
+        }
+        let mut request = self
+            .http()?
+            .request(call.method.clone(), url)
+            .headers(headers);
+        if let Some(body) = &call.body {
+            request = request.body(body.clone());
+        }
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(error))?;
+        tracing::debug!(
+            what = call.what(),
+            status = response.status().as_u16(),
+            "manager"
+        );
+        let wait = retry_after(response.headers());
+        let checked = self.check(response).await;
+        checked.map_err(|error| Setback { error, wait })
+    }
+
+    /// Makes an error of an answer that is one.
+    pub(crate) async fn check(
+        &self,
+        response: reqwest::Response,
+    ) -> Result<reqwest::Response, Error> {
+        let status = response.status();
+        if status.is_success() || status.is_informational() {
+            return Ok(response);
+        }
+        let text = response.text().await.unwrap_or_default();
+        Err(refused(status.as_u16(), text.as_bytes()))
+    }
+
+    pub(crate) async fn json<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Error> {
+        let what = call.what();
+        let bytes = self.bytes(&call).await?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::answer(what, error))
+    }
+
+    pub(crate) async fn done(&self, call: Call<'_>) -> Result<(), Error> {
+        self.send(call).await.map(drop)
+    }
+
+    pub(crate) fn unreachable(
+        &self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Error {
+        let source = source.into();
+        let endpoint = self.endpoint().to_owned();
+        let mut cause: Option<&dyn std::error::Error> = Some(source.as_ref());
+        while let Some(error) = cause {
+            if error.to_string().contains("invalid peer certificate") {
+                return Error::Certificate { endpoint, source };
+            }
+            cause = error.source();
+        }
+        Error::Unreachable { endpoint, source }
+    }
+}
+
+/// Why an attempt failed, and how long the manager wants to be left alone.
+struct Setback {
+    error: Error,
+    wait: Option<Duration>,
+}
+
+impl From<Error> for Setback {
+    fn from(error: Error) -> Self {
+        Self { error, wait: None }
+    }
+}
+
+/// Only seconds are understood: no manager sends the other form, a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
+    seconds.trim().parse().map(Duration::from_secs).ok()
+}
+
+fn made_once(
+    place: &OnceLock<reqwest::Client>,
+    builder: impl FnOnce() -> reqwest::ClientBuilder,
+) -> Result<&reqwest::Client, Error> {
+    if let Some(http) = place.get() {
+        return Ok(http);
+    }
+    let http = builder()
+        .build()
+        .map_err(|error| Error::Request(error.to_string()))?;
+    Ok(place.get_or_init(|| http))
+}
+
+/// The error for an answer of `status` with this body, whoever wrote it.
+pub(crate) fn refused(status: u16, body: &[u8]) -> Error {
+    let problem = serde_json::from_slice::<Problem>(body)
+        .ok()
+        .filter(|problem| !(problem.kind.is_empty() && problem.title.is_empty()))
+        .unwrap_or_else(|| {
+            // A proxy in between, or a storage: keep a line of what it said.
+            let text = String::from_utf8_lossy(body);
+            let line: String = text
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(200)
+                .collect();
+            let title = http::StatusCode::from_u16(status)
+                .ok()
+                .and_then(|status| status.canonical_reason())
+                .unwrap_or("error");
+            let problem = Problem::new("unknown", title);
+            // A page for browsers begins with nothing that anybody wants to read.
+            if line.is_empty() || line.trim_start().starts_with('<') {
+                problem
+            } else {
+                problem.msg(line)
+            }
+        });
+    Error::Manager {
+        status,
+        problem: Box::new(problem),
+    }
+}

@@ -1,0 +1,33 @@
+//! Speaks the manager API: to the bundled engine and to a real cluster alike.
+//!
+//! Hidden here: signing, API versions, which requests may be sent again, GraphQL, server-sent
+//! events, uploads in pieces, the WebSocket below a tunnel, and how the bundled engine is found
+//! and started. Nouns of the protocol go in and come out; every error keeps what the manager said.
+
+mod auth;
+mod connection;
+mod engine;
+mod error;
+mod event;
+mod extension;
+mod folder;
+mod graphql;
+mod image;
+mod resource;
+mod session;
+mod storage;
+mod stream;
+
+pub use auth::Login;
+pub use connection::{Client, Keypair};
+pub use engine::{Beacon, Launch, LocalEngine};
+pub use error::{EngineError, Error};
+pub use event::{EventFeed, SessionNews};
+pub use extension::InstallEvent;
+pub use image::ImageRow;
+pub use resource::{CheckedPresets, PresetRow};
+pub use session::{Ran, SessionRow};
+pub use storage::{Download, Upload};
+pub use stream::{ServiceStream, StartOptions};
+
+pub use protocol;

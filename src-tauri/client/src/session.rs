@@ -1,0 +1,276 @@
+//! Sessions: list, launch, look at, end.
+
+use std::collections::BTreeMap;
+
+use protocol::api::session::{Create, Created, Execute, ExecuteMode, ExecuteOptions, Executed};
+use protocol::api::session::{Match, Matches};
+use protocol::service_port::ServicePort;
+use protocol::session::{SessionResult, SessionStatus, SessionType};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::connection::Call;
+use crate::graphql::{json_string, null_is_empty};
+use crate::{Client, Error};
+
+/// Fields that every manager since 23.09 has, beside `requested_slots`.
+const FIELDS: &str = "session_id name type image group_name scaling_group user_email status \
+    status_info status_data result created_at terminated_at cluster_size occupied_slots \
+    requested_slots service_ports mounts";
+
+/// A session, as GraphQL tells it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct SessionRow {
+    /// Its id.
+    pub session_id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    #[serde(rename = "type")]
+    pub session_type: SessionType,
+    /// Canonical reference of its image.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Its project.
+    #[serde(default)]
+    pub group_name: Option<String>,
+    /// Its resource group.
+    #[serde(default)]
+    pub scaling_group: Option<String>,
+    /// Its owner.
+    #[serde(default)]
+    pub user_email: Option<String>,
+    /// Where it is in its life.
+    pub status: SessionStatus,
+    /// Reason of the last change.
+    #[serde(default)]
+    pub status_info: Option<String>,
+    /// What is known beyond that (`kernel.exit_code`, `error`).
+    #[serde(default, deserialize_with = "json_string")]
+    pub status_data: Value,
+    /// How a batch job ended.
+    #[serde(default)]
+    pub result: Option<SessionResult>,
+    /// When it was asked for, ISO 8601.
+    #[serde(default)]
+    pub created_at: Option<String>,
+    /// When it ended, ISO 8601.
+    #[serde(default)]
+    pub terminated_at: Option<String>,
+    /// How many kernels.
+    #[serde(default)]
+    pub cluster_size: Option<u32>,
+    /// What it holds.
+    #[serde(default, deserialize_with = "json_string")]
+    pub occupied_slots: BTreeMap<String, Value>,
+    /// What was asked for.
+    #[serde(default, deserialize_with = "json_string")]
+    pub requested_slots: BTreeMap<String, Value>,
+    /// Its apps.
+    #[serde(default, deserialize_with = "json_string")]
+    pub service_ports: Vec<ServicePort>,
+    /// Names of its data folders.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub mounts: Vec<String>,
+}
+
+/// What a command in a session came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// Exit code of the command.
+    pub exit_code: i32,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+#[derive(Deserialize)]
+struct ListData {
+    compute_session_list: List,
+}
+
+#[derive(Deserialize)]
+struct List {
+    items: Vec<SessionRow>,
+    total_count: usize,
+}
+
+#[derive(Deserialize)]
+struct OneData {
+    compute_session: Option<SessionRow>,
+}
+
+#[derive(Deserialize)]
+struct Logs {
+    result: LogsResult,
+}
+
+#[derive(Deserialize)]
+struct LogsResult {
+    logs: String,
+}
+
+impl Client {
+    /// The account's own sessions in any of these statuses, newest first.
+    ///
+    /// # Errors
+    /// When the manager refuses or can't be reached.
+    pub async fn sessions(&self, statuses: &[SessionStatus]) -> Result<Vec<SessionRow>, Error> {
+        const PAGE: usize = 100;
+        let query = format!(
+            "query($limit: Int!, $offset: Int!, $status: String, $key: String) {{ \
+             compute_session_list(limit: $limit, offset: $offset, status: $status, \
+             access_key: $key, order: \"-created_at\") {{ items {{ {FIELDS} }} total_count }} }}"
+        );
+        let names: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+        let mut rows = Vec::new();
+        loop {
+            let variables = json!({
+                "limit": PAGE,
+                "offset": rows.len(),
+                "status": names.join(","),
+                "key": self.access_key(),
+            });
+            let ListData {
+                compute_session_list: page,
+            } = self.query(&query, variables).await?;
+            let last = page.items.len() < PAGE;
+            rows.extend(page.items);
+            if last || rows.len() >= page.total_count {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// One session by its id, also one that has ended.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] with 404 when there is none.
+    pub async fn session(&self, id: Uuid) -> Result<SessionRow, Error> {
+        let query = format!("query($id: UUID!) {{ compute_session(id: $id) {{ {FIELDS} }} }}");
+        let data: OneData = self.query(&query, json!({ "id": id })).await?;
+        data.compute_session.ok_or_else(|| Error::Manager {
+            status: 404,
+            problem: Box::new(protocol::problem::Problem::new(
+                "object-not-found",
+                "No such session.",
+            )),
+        })
+    }
+
+    /// The account's sessions of exactly this name, newest first.
+    ///
+    /// # Errors
+    /// When the manager refuses or can't be reached.
+    pub async fn match_sessions(&self, name: &str) -> Result<Vec<Match>, Error> {
+        let found: Matches = self
+            .json(Call::get(&["session", "_", "match"]).query("id", name))
+            .await?;
+        Ok(found.matches)
+    }
+
+    /// Launches a session. Sent once: a second one could launch a second session.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] with the manager's reason.
+    pub async fn launch(&self, create: &Create) -> Result<Created, Error> {
+        self.json(Call::post(&["session"]).json(create)?).await
+    }
+
+    /// Gives a session another name.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] when the name is taken or the session is gone.
+    pub async fn rename_session(&self, session: &str, name: &str) -> Result<(), Error> {
+        let body = json!({ "name": name });
+        self.done(Call::post(&["session", session, "rename"]).json(&body)?)
+            .await
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] when it is gone or belongs to somebody else.
+    pub async fn destroy_session(&self, session: &str, forced: bool) -> Result<(), Error> {
+        let call = Call::delete(&["session", session]).query("forced", forced.to_string());
+        self.done(call).await
+    }
+
+    /// The log of a session's main kernel.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] when there is none.
+    pub async fn session_logs(&self, session: &str) -> Result<String, Error> {
+        let logs: Logs = self.json(Call::get(&["session", session, "logs"])).await?;
+        Ok(logs.result.logs)
+    }
+
+    /// One file of a session, at most 1 MiB.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] with 400 when it is not there.
+    pub async fn session_file(&self, session: &str, file: &str) -> Result<Vec<u8>, Error> {
+        let call = Call::post(&["session", session, "download_single"]).query("file", file);
+        let response = self.send(call).await?;
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| self.unreachable(error))?;
+        Ok(bytes.into())
+    }
+
+    /// Runs a shell line in a session and waits until it has ended.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] when the session can't run it.
+    pub async fn run(&self, session: &str, line: &str) -> Result<Ran, Error> {
+        let run_id = Uuid::new_v4().simple().to_string();
+        let mut body = Execute {
+            mode: ExecuteMode::Batch,
+            code: Some(String::new()),
+            run_id: Some(run_id.clone()),
+            options: Some(ExecuteOptions {
+                exec: Some(line.to_owned()),
+                ..ExecuteOptions::default()
+            }),
+        };
+        let mut ran = Ran::default();
+        loop {
+            let answer: Executed = self
+                .json(Call::post(&["session", session]).json(&body)?)
+                .await?;
+            let result = answer.result;
+            for (kind, data) in result.console {
+                let text = data.as_str().unwrap_or_default();
+                match kind.as_str() {
+                    "stderr" => ran.stderr.push_str(text),
+                    "stdout" => ran.stdout.push_str(text),
+                    _ => {}
+                }
+            }
+            match result.status.as_str() {
+                "finished" => {
+                    ran.exit_code = result.exit_code.unwrap_or_default();
+                    return Ok(ran);
+                }
+                "exec-timeout" => {
+                    return Err(Error::answer("a command", "it ran longer than allowed"));
+                }
+                "waiting-input" => {
+                    body.mode = ExecuteMode::Input;
+                    body.code = Some(String::new());
+                }
+                // The steps before the command itself end with a state of their own.
+                "clean-finished" | "build-finished" | "continued" => {
+                    body.mode = ExecuteMode::Continue;
+                    body.code = Some(String::new());
+                }
+                other => return Err(Error::answer("a command", format!("status {other}"))),
+            }
+            body.options = Some(ExecuteOptions::default());
+            body.run_id = Some(result.run_id.unwrap_or_else(|| run_id.clone()));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What is sent again over a bad network, and what never is.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use client::Error;
+use client::protocol::api::session::Create;
+use futures_util::FutureExt;
+
+use crate::address::{far, near, play};
+
+fn create() -> Create {
+    serde_json::from_str(r#"{"name":"train","image":"python:3.12"}"#).unwrap()
+}
+
+#[tokio::test]
+async fn reading_goes_on_after_a_cut_and_a_busy_gateway() {
+    let (address, asked) = play(|mut exchange| {
+        async move {
+            match exchange.number {
+                0 => drop(exchange),
+                1 => exchange.answer("502 Bad Gateway", "", "<html>").await,
+                // The head came through, half of the body did not.
+                2 => {
+                    let cut = "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"cpu\":";
+                    exchange.say(cut).await;
+                }
+                _ => exchange.answer("200 OK", "", r#"{"cpu":"count"}"#).await,
+            }
+        }
+        .boxed()
+    })
+    .await;
+    let types = far(address).slot_types().await.unwrap();
+    assert_eq!(types["cpu"], "count");
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn reading_gives_up_and_says_why() {
+    let busy = r#"{"type":"https://api.backend.ai/probs/server-frozen","title":"Frozen."}"#;
+    let (address, asked) =
+        play(move |exchange| exchange.answer("503 Service Unavailable", "", busy).boxed()).await;
+    let error = far(address).slot_types().await.unwrap_err();
+    assert_eq!(
+        (error.status(), error.slug()),
+        (Some(503), Some("server-frozen"))
+    );
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_asked_for_twice() {
+    let (address, asked) = play(|exchange| exchange.answer("404 Not Found", "", "").boxed()).await;
+    assert!(far(address).slot_types().await.unwrap_err().is_not_found());
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_launch_is_sent_once_whatever_happens_to_it() {
+    for cut in [true, false] {
+        let (address, asked) = play(move |mut exchange| {
+            async move {
+                exchange.body().await;
+                if !cut {
+                    let busy = "503 Service Unavailable";
+                    exchange.answer(busy, "retry-after: 0\r\n", "").await;
+                }
+            }
+            .boxed()
+        })
+        .await;
+        let error = far(address).launch(&create()).await.unwrap_err();
+        match cut {
+            true => assert!(matches!(error, Error::Unreachable { .. }), "{error:?}"),
+            false => assert_eq!(error.status(), Some(503)),
+        }
+        let error = far(address).destroy_session("s", false).await.unwrap_err();
+        assert!(error.is_temporary());
+        assert_eq!(asked.load(Ordering::SeqCst), 2, "one launch, one end");
+    }
+}
+
+#[tokio::test]
+async fn the_engine_of_this_computer_is_asked_once() {
+    let (address, asked) = play(|exchange| async move { drop(exchange) }.boxed()).await;
+    assert!(near(address).slot_types().await.is_err());
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+const LIMITED: &str = r#"{"type":"https://api.backend.ai/probs/rate-limit-exceeded",
+    "title":"You have reached your API query rate limit."}"#;
+
+#[tokio::test]
+async fn a_manager_that_asks_for_a_pause_gets_it() {
+    let (address, asked) = play(|exchange| {
+        async move {
+            match exchange.number {
+                0 => {
+                    let pause = "retry-after: 1\r\n";
+                    exchange
+                        .answer("429 Too Many Requests", pause, LIMITED)
+                        .await;
+                }
+                _ => exchange.answer("200 OK", "", "{}").await,
+            }
+        }
+        .boxed()
+    })
+    .await;
+    let begin = Instant::now();
+    far(address).slot_types().await.unwrap();
+    assert!(begin.elapsed() >= Duration::from_secs(1));
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn nobody_waits_a_quarter_of_an_hour_before_the_screen() {
+    let (address, asked) = play(|exchange| {
+        exchange
+            .answer("429 Too Many Requests", "retry-after: 900\r\n", LIMITED)
+            .boxed()
+    })
+    .await;
+    let error = far(address).slot_types().await.unwrap_err();
+    assert_eq!(error.status(), Some(429));
+    assert_eq!(error.slug(), Some("rate-limit-exceeded"));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}

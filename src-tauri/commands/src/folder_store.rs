@@ -1,0 +1,275 @@
+//! A data folder as a place that files are moved to and from.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use client::protocol::api::folder::{Entry as WireEntry, EntryKind};
+use client::{Client, Download, Upload};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use jiff::Timestamp;
+use transfer::{
+    Capabilities, Entry, FailureCode, Kind, Sink, Source, Store, StoreError, WriteOptions,
+};
+
+use crate::file::inner_path;
+use crate::session_row::time;
+use crate::types::Failure;
+
+/// Requests cost more than bytes; the storage takes this many at once without trouble.
+const PARALLEL: usize = 6;
+
+pub(crate) struct FolderStore {
+    client: Client,
+    folder: String,
+}
+
+impl FolderStore {
+    /// Asks for the folder, so that one that is not there is found out now.
+    pub(crate) async fn open(client: Client, folder: &str) -> Result<Arc<dyn Store>, StoreError> {
+        client.folder(folder).await.map_err(refused)?;
+        Ok(Arc::new(Self {
+            client,
+            folder: folder.to_owned(),
+        }))
+    }
+
+    fn unsupported<T: Send + 'static>(what: &str) -> BoxFuture<'static, Result<T, StoreError>> {
+        let error = StoreError::unsupported(format!("a data folder can't hold {what}"));
+        async move { Err(error) }.boxed()
+    }
+}
+
+fn refused(error: client::Error) -> StoreError {
+    Failure::from(error).into()
+}
+
+fn inner(path: &str) -> Result<String, StoreError> {
+    inner_path(path).map_err(StoreError::from)
+}
+
+fn entry(entry: WireEntry) -> Entry {
+    Entry {
+        name: entry.name,
+        exact: true,
+        kind: match entry.kind {
+            EntryKind::File => Kind::File,
+            EntryKind::Directory => Kind::Directory,
+            EntryKind::Symlink => Kind::Symlink,
+        },
+        size: entry.size,
+        modified: time(Some(&entry.modified)),
+        mode: Some(entry.mode & 0o777),
+        target: None,
+    }
+}
+
+impl Store for FolderStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            resume_write: false,
+            // The storage itself shows a file only when it is whole.
+            rename: false,
+            attributes: false,
+            links: false,
+            parallel_files: PARALLEL,
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        true
+    }
+
+    fn resolve<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<String, StoreError>> {
+        async move { Ok(format!("/{}", inner(path)?)) }.boxed()
+    }
+
+    fn list<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Vec<Entry>, StoreError>> {
+        async move {
+            let entries = self.client.folder_files(&self.folder, &inner(path)?).await;
+            Ok(entries.map_err(refused)?.into_iter().map(entry).collect())
+        }
+        .boxed()
+    }
+
+    fn stat<'a>(
+        &'a self,
+        path: &'a str,
+        _follow: bool,
+    ) -> BoxFuture<'a, Result<Entry, StoreError>> {
+        async move {
+            let path = inner(path)?;
+            if path.is_empty() {
+                return Ok(Entry {
+                    name: String::new(),
+                    exact: true,
+                    kind: Kind::Directory,
+                    size: 0,
+                    modified: None,
+                    mode: None,
+                    target: None,
+                });
+            }
+            let (parent, name) = path.rsplit_once('/').unwrap_or(("", &path));
+            let missing = || {
+                let message = format!("{path} is not in the data folder {}", self.folder);
+                StoreError::new(FailureCode::NotFound, message)
+            };
+            let entries = match self.client.folder_files(&self.folder, parent).await {
+                Ok(entries) => entries,
+                Err(error) => {
+                    let error = refused(error);
+                    return Err(if error.retry { error } else { missing() });
+                }
+            };
+            entries
+                .into_iter()
+                .find(|entry| entry.name == name)
+                .map(entry)
+                .ok_or_else(missing)
+        }
+        .boxed()
+    }
+
+    fn make_dir<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        async move {
+            let made = self
+                .client
+                .folder_mkdir(&self.folder, &inner(path)?, false)
+                .await;
+            made.map_err(refused)
+        }
+        .boxed()
+    }
+
+    fn remove_file<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        async move {
+            let files = vec![inner(path)?];
+            self.client
+                .folder_delete(&self.folder, files)
+                .await
+                .map_err(refused)
+        }
+        .boxed()
+    }
+
+    fn remove_dir<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.remove_file(path)
+    }
+
+    fn rename<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        async move {
+            let (from, to) = (inner(from)?, inner(to)?);
+            self.client
+                .folder_move(&self.folder, &from, &to)
+                .await
+                .map_err(refused)
+        }
+        .boxed()
+    }
+
+    fn link<'a>(
+        &'a self,
+        _target: &'a str,
+        _path: &'a str,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Self::unsupported("links made from outside")
+    }
+
+    fn read<'a>(
+        &'a self,
+        path: &'a str,
+        offset: u64,
+        _size: u64,
+    ) -> BoxFuture<'a, Result<Box<dyn Source>, StoreError>> {
+        async move {
+            let bytes = self
+                .client
+                .download(&self.folder, &inner(path)?, offset)
+                .await;
+            Ok(Box::new(FolderSource(bytes.map_err(refused)?)) as Box<dyn Source>)
+        }
+        .boxed()
+    }
+
+    fn write<'a>(
+        &'a self,
+        path: &'a str,
+        options: WriteOptions,
+    ) -> BoxFuture<'a, Result<Box<dyn Sink>, StoreError>> {
+        async move {
+            let size = options.size.ok_or_else(|| {
+                StoreError::unsupported("a data folder has to know a file's size beforehand")
+            })?;
+            let upload = self.client.upload(&self.folder, &inner(path)?, size).await;
+            let sink = FolderSink {
+                upload: upload.map_err(refused)?,
+                waiting: BytesMut::new(),
+            };
+            Ok(Box::new(sink) as Box<dyn Sink>)
+        }
+        .boxed()
+    }
+
+    fn set_attributes<'a>(
+        &'a self,
+        _path: &'a str,
+        _mode: Option<u32>,
+        _modified: Option<Timestamp>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Self::unsupported("permissions and times of other places")
+    }
+
+    fn sha256<'a>(&'a self, _path: &'a str) -> BoxFuture<'a, Result<Option<[u8; 32]>, StoreError>> {
+        async { Ok(None) }.boxed()
+    }
+}
+
+struct FolderSource(Download);
+
+impl Source for FolderSource {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Bytes>>, StoreError>> {
+        async move {
+            match self.0.next().await {
+                Some(Ok(bytes)) => Ok(Some(vec![bytes])),
+                Some(Err(error)) => Err(refused(error)),
+                None => Ok(None),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Collects what comes in small pieces: each request costs a round trip.
+struct FolderSink {
+    upload: Upload,
+    waiting: BytesMut,
+}
+
+impl Sink for FolderSink {
+    fn write(&mut self, data: Vec<Bytes>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        async move {
+            for bytes in data {
+                self.waiting.extend_from_slice(&bytes);
+            }
+            while self.waiting.len() >= Upload::PIECE {
+                let piece = self.waiting.split_to(Upload::PIECE).freeze();
+                self.upload.send(piece).await.map_err(refused)?;
+            }
+            Ok(self.upload.offset())
+        }
+        .boxed()
+    }
+
+    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Option<u64>, StoreError>> {
+        async move {
+            // An empty file needs one request too.
+            if !self.waiting.is_empty() || self.upload.offset() == 0 {
+                let rest = self.waiting.split().freeze();
+                self.upload.send(rest).await.map_err(refused)?;
+            }
+            Ok(Some(self.upload.offset()))
+        }
+        .boxed()
+    }
+}

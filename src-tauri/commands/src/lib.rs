@@ -1,0 +1,40 @@
+//! The command table: everything that the window, the browser and the terminal can ask for.
+//!
+//! Hides which crate does a thing, in which process, and how its errors look; outside there are
+//! names, JSON in snake case and [`types::Failure`].
+
+mod account;
+mod app;
+pub mod bindings;
+mod context;
+mod engine;
+mod environment;
+mod events;
+mod facade;
+mod failure;
+mod file;
+mod folder;
+mod folder_store;
+mod history;
+mod host;
+mod image;
+mod links;
+mod pages;
+mod reach;
+mod seat;
+mod session;
+mod session_row;
+mod socket;
+mod ssh;
+mod system;
+pub mod table;
+mod terminal;
+mod transfer;
+mod tunnel;
+pub mod types;
+
+pub use facade::{LiveWork, Message, MessageStream, Options, Table};
+pub use host::Host;
+pub use protocol::binary_size::{BinarySize, InvalidSize};
+pub use settings;
+pub use table::Surface;

@@ -1,0 +1,168 @@
+//! The words of the pages that a browser gets when an app can't be shown, in the user's language.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use settings::Config;
+use tunnel::{DialError, EnglishPages, PageText, Pages, Problem, Stage};
+
+use crate::context::Context;
+use crate::types::{Language, Settings};
+
+/// Texts by language and key. `{app}` and `{session}` stand for their names.
+type Catalogue = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Reads the settings for every page: they may change while a tunnel is open, in another process
+/// too.
+pub(crate) struct TranslatedPages(pub(crate) Context);
+
+impl Pages for TranslatedPages {
+    fn text(&self, problem: &Problem<'_>, app: &str, session: &str) -> PageText {
+        let settings = Config::load(self.0.paths())
+            .and_then(|config| config.preferences::<Settings>())
+            .unwrap_or_default();
+        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .iter()
+            .filter_map(|name| std::env::var(name).ok())
+            .find(|value| !value.is_empty())
+            .unwrap_or_default();
+        words(language(settings.language, &locale), problem, app, session)
+            .unwrap_or_else(|| EnglishPages.text(problem, app, session))
+    }
+}
+
+/// The language that was chosen, or the one of the locale.
+fn language(chosen: Language, locale: &str) -> &'static str {
+    match (chosen, locale.get(..2)) {
+        (Language::Ko, _) | (Language::System, Some("ko")) => "ko",
+        (Language::Ja, _) | (Language::System, Some("ja")) => "ja",
+        _ => "en",
+    }
+}
+
+fn catalogue() -> &'static Catalogue {
+    static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
+    CATALOGUE.get_or_init(|| {
+        // A text that is missing becomes an English one; a test reads the whole file.
+        serde_json::from_str(include_str!("pages.json")).unwrap_or_default()
+    })
+}
+
+/// The words of a page; none where the catalogue lacks one of them.
+fn words(
+    language: &'static str,
+    problem: &Problem<'_>,
+    app: &str,
+    session: &str,
+) -> Option<PageText> {
+    let texts = catalogue().get(language)?;
+    let say = |key: &str| {
+        let text = texts.get(key)?.replace("{app}", app);
+        Some(text.replace("{session}", session))
+    };
+    let (title, reason, advice): (_, _, &[&str]) = match problem {
+        Problem::Unreachable(error) if error.retry => {
+            ("unreachable", reason(error), &["reloads_soon"])
+        }
+        Problem::Unreachable(error) => ("unreachable", reason(error), &["look_at_session"]),
+        Problem::ClosedEarly { .. } => (
+            "closed_early",
+            "closed_early.reason",
+            &["may_be_starting", "look_at_log"],
+        ),
+        Problem::ForeignHost => ("foreign_host", "foreign_host.reason", &["open_again"]),
+        Problem::ForeignOrigin => ("foreign_origin", "foreign_origin.reason", &["open_again"]),
+        Problem::BadRequest => ("bad_request", "bad_request.reason", &["use_a_tunnel"]),
+        // A problem that is newer than the catalogue.
+        _ => return None,
+    };
+    let mut advice = advice
+        .iter()
+        .map(|key| say(key))
+        .collect::<Option<Vec<_>>>()?;
+    if let Problem::Unreachable(error) = problem {
+        // What the failing hop said stays in the words in which it came.
+        advice.push(say("said")?.replace("{message}", &error.message));
+    }
+    Some(PageText {
+        language: language.to_owned(),
+        title: say(title)?,
+        reason: say(reason)?,
+        advice,
+        detail_heading: say("details")?,
+    })
+}
+
+fn reason(error: &DialError) -> &'static str {
+    match error.stage {
+        Stage::Network => "unreachable.network",
+        Stage::Login => "unreachable.login",
+        Stage::Manager => "unreachable.manager",
+        Stage::Session => "unreachable.session",
+        Stage::App => "unreachable.app",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(stage: Stage, retry: bool) -> DialError {
+        DialError {
+            stage,
+            code: "manager_failed".to_owned(),
+            message: "the far end said no".to_owned(),
+            detail: None,
+            retry,
+        }
+    }
+
+    #[test]
+    fn every_page_is_there_in_every_language() {
+        let errors: Vec<DialError> = [
+            Stage::Network,
+            Stage::Login,
+            Stage::Manager,
+            Stage::Session,
+            Stage::App,
+        ]
+        .into_iter()
+        .flat_map(|stage| [error(stage, false), error(stage, true)])
+        .collect();
+        let mut problems: Vec<Problem<'_>> = errors.iter().map(Problem::Unreachable).collect();
+        problems.extend([
+            Problem::ClosedEarly { detail: None },
+            Problem::ForeignHost,
+            Problem::ForeignOrigin,
+            Problem::BadRequest,
+        ]);
+        for problem in &problems {
+            let of = |language| words(language, problem, "jupyterlab", "my-session");
+            let [en, ko, ja] = ["en", "ko", "ja"].map(|language| of(language).unwrap());
+            assert!(en.title != ko.title && ko.title != ja.title && en.title != ja.title);
+            for page in [en, ko, ja] {
+                let whole = format!("{} {} {}", page.title, page.reason, page.advice.join(" "));
+                assert!(!whole.contains(['{', '}']), "{whole}");
+            }
+        }
+        let text = words("ko", &problems[0], "ttyd", "work-1").unwrap();
+        assert_eq!(text.title, "ttyd에 연결할 수 없습니다");
+        assert!(text.advice.concat().contains("the far end said no"));
+    }
+
+    #[test]
+    fn languages_know_the_same_texts() {
+        let keys = |language: &str| catalogue()[language].keys().collect::<Vec<_>>();
+        assert_eq!(keys("en"), keys("ko"));
+        assert_eq!(keys("en"), keys("ja"));
+    }
+
+    #[test]
+    fn what_was_chosen_goes_before_the_locale() {
+        assert_eq!(language(Language::System, "ko_KR.UTF-8"), "ko");
+        assert_eq!(language(Language::System, "ja"), "ja");
+        assert_eq!(language(Language::System, "C.UTF-8"), "en");
+        assert_eq!(language(Language::En, "ko_KR.UTF-8"), "en");
+        assert_eq!(language(Language::Ja, ""), "ja");
+    }
+}

@@ -1,0 +1,224 @@
+//! A session as it crosses: from what the manager tells.
+
+use std::collections::BTreeMap;
+
+use client::SessionRow;
+use client::protocol::service_port as wire_port;
+use client::protocol::session::{self as wire, Action};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::types::{
+    Allowed, AppProtocol, Notice, ServicePort, Session, SessionActions, SessionResult,
+    SessionStatus, SessionType,
+};
+
+impl From<SessionRow> for Session {
+    fn from(row: SessionRow) -> Self {
+        let allowed = |action| match wire::allowed(action, row.status, row.session_type) {
+            Ok(()) => Allowed {
+                allowed: true,
+                reason: None,
+            },
+            Err(hindrance) => Allowed {
+                allowed: false,
+                reason: key(hindrance),
+            },
+        };
+        let actions = SessionActions {
+            terminate: allowed(Action::Terminate),
+            open_app: allowed(Action::OpenApp),
+            rename: allowed(Action::Rename),
+            logs: allowed(Action::ReadLog),
+            save: allowed(Action::OpenApp),
+        };
+        Self {
+            id: row.session_id,
+            name: row.name,
+            status: row.status.into(),
+            status_info: row
+                .status_info
+                .filter(|info| !info.is_empty() && info != "None"),
+            session_type: row.session_type.into(),
+            image: row.image.unwrap_or_default(),
+            project: row.group_name.unwrap_or_default(),
+            resource_group: row.scaling_group,
+            owner: row.user_email,
+            created_at: time(row.created_at.as_deref()),
+            terminated_at: time(row.terminated_at.as_deref()),
+            occupied_slots: slots(row.occupied_slots),
+            requested_slots: slots(row.requested_slots),
+            service_ports: row.service_ports.into_iter().map(Into::into).collect(),
+            result: row.result.map_or(SessionResult::Undefined, Into::into),
+            exit_code: row
+                .status_data
+                .pointer("/kernel/exit_code")
+                .and_then(Value::as_i64)
+                .and_then(|code| i32::try_from(code).ok()),
+            cluster_size: row.cluster_size.unwrap_or(1),
+            mounts: row.mounts,
+            notices: Vec::new(),
+            actions,
+        }
+    }
+}
+
+fn key(hindrance: wire::Hindrance) -> Option<String> {
+    serde_json::to_value(hindrance)
+        .ok()?
+        .as_str()
+        .map(str::to_owned)
+}
+
+/// Reads a time of a manager; without an offset it means UTC.
+pub(crate) fn time(text: Option<&str>) -> Option<Timestamp> {
+    let text = text?;
+    text.parse().ok().or_else(|| {
+        let civil: jiff::civil::DateTime = text.parse().ok()?;
+        Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    })
+}
+
+fn slots(slots: BTreeMap<String, Value>) -> BTreeMap<String, String> {
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    slots
+        .into_iter()
+        .map(|(name, value)| (name, text(value)))
+        .collect()
+}
+
+impl From<wire_port::ServicePort> for ServicePort {
+    fn from(port: wire_port::ServicePort) -> Self {
+        Self {
+            name: port.name,
+            protocol: port.protocol.into(),
+            ports: port.ports,
+        }
+    }
+}
+
+impl From<wire_port::ServiceProtocol> for AppProtocol {
+    fn from(protocol: wire_port::ServiceProtocol) -> Self {
+        use wire_port::ServiceProtocol as P;
+        match protocol {
+            P::Http => Self::Http,
+            P::Tcp => Self::Tcp,
+            P::Preopen => Self::Preopen,
+            P::Vnc => Self::Vnc,
+            P::Rdp => Self::Rdp,
+        }
+    }
+}
+
+impl From<client::protocol::api::gangway::Notice> for Notice {
+    fn from(notice: client::protocol::api::gangway::Notice) -> Self {
+        Self {
+            code: notice.code,
+            message: notice.message,
+            at: Some(notice.at),
+        }
+    }
+}
+
+impl From<wire::SessionStatus> for SessionStatus {
+    fn from(status: wire::SessionStatus) -> Self {
+        use wire::SessionStatus as S;
+        match status {
+            S::Pending => Self::Pending,
+            S::Deprioritizing => Self::Deprioritizing,
+            S::Reserved => Self::Reserved,
+            S::Scheduled => Self::Scheduled,
+            S::Preparing => Self::Preparing,
+            S::Pulling => Self::Pulling,
+            S::Prepared => Self::Prepared,
+            S::Creating => Self::Creating,
+            S::Running => Self::Running,
+            S::Restarting => Self::Restarting,
+            S::RunningDegraded => Self::RunningDegraded,
+            S::Preempted => Self::Preempted,
+            S::Rescheduling => Self::Rescheduling,
+            S::Terminating => Self::Terminating,
+            S::Terminated => Self::Terminated,
+            S::Error => Self::Error,
+            S::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<wire::SessionType> for SessionType {
+    fn from(kind: wire::SessionType) -> Self {
+        match kind {
+            wire::SessionType::Interactive => Self::Interactive,
+            wire::SessionType::Batch => Self::Batch,
+            wire::SessionType::Inference => Self::Inference,
+            wire::SessionType::System => Self::System,
+        }
+    }
+}
+
+impl From<SessionStatus> for wire::SessionStatus {
+    fn from(status: SessionStatus) -> Self {
+        use SessionStatus as S;
+        match status {
+            S::Pending => Self::Pending,
+            S::Deprioritizing => Self::Deprioritizing,
+            S::Reserved => Self::Reserved,
+            S::Scheduled => Self::Scheduled,
+            S::Preparing => Self::Preparing,
+            S::Pulling => Self::Pulling,
+            S::Prepared => Self::Prepared,
+            S::Creating => Self::Creating,
+            S::Running => Self::Running,
+            S::Restarting => Self::Restarting,
+            S::RunningDegraded => Self::RunningDegraded,
+            S::Preempted => Self::Preempted,
+            S::Rescheduling => Self::Rescheduling,
+            S::Terminating => Self::Terminating,
+            S::Terminated => Self::Terminated,
+            S::Error => Self::Error,
+            S::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<SessionType> for wire::SessionType {
+    fn from(kind: SessionType) -> Self {
+        match kind {
+            SessionType::Interactive => Self::Interactive,
+            SessionType::Batch => Self::Batch,
+            SessionType::Inference => Self::Inference,
+            SessionType::System => Self::System,
+        }
+    }
+}
+
+impl From<wire::SessionResult> for SessionResult {
+    fn from(result: wire::SessionResult) -> Self {
+        match result {
+            wire::SessionResult::Undefined => Self::Undefined,
+            wire::SessionResult::Success => Self::Success,
+            wire::SessionResult::Failure => Self::Failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_old_and_new_managers() {
+        for text in [
+            "2026-08-23T01:02:03.456789+00:00",
+            "2026-08-23T10:02:03.456789+09:00",
+            "2026-08-23T01:02:03.456789",
+        ] {
+            let expected = "2026-08-23T01:02:03.456789Z".parse::<Timestamp>().ok();
+            assert_eq!(time(Some(text)), expected, "{text}");
+        }
+        assert_eq!(time(Some("None")), None);
+    }
+}

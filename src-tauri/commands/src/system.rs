@@ -1,0 +1,269 @@
+//! This computer: the program, its paths, settings, checks, and what the host opens.
+
+use std::path::{Path, PathBuf};
+
+use client::protocol::version::ApiVersion;
+use settings::{Config, Program};
+
+use crate::context::{Context, store};
+use crate::types::{
+    AppInfo, Check, CheckList, CheckState, Failure, FailureCode, Nothing, OpenUrl, PathsShown,
+    RevealPath, SessionRef, Settings, Tag, UpdateStatus,
+};
+
+pub(crate) async fn info(_: &Context, _: Nothing) -> Result<AppInfo, Failure> {
+    Ok(AppInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        api_version: ApiVersion::CURRENT.to_string(),
+        platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+    })
+}
+
+pub(crate) async fn paths(context: &Context, _: Nothing) -> Result<PathsShown, Failure> {
+    let paths = context.paths();
+    let text = |path: &Path| path.display().to_string();
+    Ok(PathsShown {
+        config: text(&paths.config_file()),
+        state: text(&paths.state_dir),
+        logs: text(&paths.logs_dir()),
+        engine: text(&paths.engine_dir),
+        runtime: text(&paths.runtime_dir),
+    })
+}
+
+pub(crate) async fn get_settings(context: &Context, _: Nothing) -> Result<Settings, Failure> {
+    Ok(context.config()?.preferences()?)
+}
+
+pub(crate) async fn set_settings(
+    context: &Context,
+    settings: Settings,
+) -> Result<Settings, Failure> {
+    if settings.preferred_ssh_port.is_some_and(|port| port < 1024) {
+        return Err(Failure::new(
+            FailureCode::InvalidInput,
+            "the SSH port has to be between 1024 and 65535",
+        ));
+    }
+    Config::update(context.paths(), |config| config.set_preferences(&settings))?;
+    context.changed(Tag::Settings, None);
+    Ok(settings)
+}
+
+pub(crate) async fn open_url(context: &Context, request: OpenUrl) -> Result<Nothing, Failure> {
+    context.host().open_url(&request.url)?;
+    Ok(Nothing {})
+}
+
+pub(crate) async fn reveal(context: &Context, request: RevealPath) -> Result<Nothing, Failure> {
+    let path = PathBuf::from(&request.path);
+    if !path.is_absolute() || !path.exists() {
+        let message = format!("there is no file {}", request.path);
+        return Err(Failure::new(FailureCode::FileNotFound, message));
+    }
+    context.host().reveal(&path)?;
+    Ok(Nothing {})
+}
+
+/// Terminal programs in the order of how likely they are what the user is used to, with the
+/// option after which a command stands.
+const TERMINALS: [(&str, &str); 7] = [
+    ("x-terminal-emulator", "-e"),
+    ("gnome-terminal", "--"),
+    ("konsole", "-e"),
+    ("xfce4-terminal", "-x"),
+    ("kitty", "--"),
+    ("alacritty", "-e"),
+    ("xterm", "-e"),
+];
+
+pub(crate) async fn open_terminal(
+    context: &Context,
+    request: SessionRef,
+) -> Result<Nothing, Failure> {
+    let words = crate::ssh::command(context, &request.session).await?;
+    for (program, option) in TERMINALS {
+        let Some(path) = on_path(program) else {
+            continue;
+        };
+        let started = std::process::Command::new(path)
+            .arg(option)
+            .args(&words)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn();
+        match started {
+            Ok(mut child) => {
+                // Somebody has to take note of its end.
+                std::thread::spawn(move || child.wait());
+                return Ok(Nothing {});
+            }
+            Err(error) => tracing::debug!(%error, program, "terminal"),
+        }
+    }
+    Err(
+        Failure::new(FailureCode::ProgramMissing, "no terminal program was found")
+            .hint("install one (xterm, gnome-terminal, …) or use the terminal in this window"),
+    )
+}
+
+pub(crate) async fn check_update(context: &Context, _: Nothing) -> Result<UpdateStatus, Failure> {
+    context.host().check_update().await
+}
+
+pub(crate) async fn install_update(context: &Context, _: Nothing) -> Result<Nothing, Failure> {
+    context.host().install_update().await?;
+    Ok(Nothing {})
+}
+
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
+}
+
+pub(crate) async fn doctor(context: &Context, _: Nothing) -> Result<CheckList, Failure> {
+    let mut checks = vec![configuration(context), runtime_dir(context)];
+    checks.extend([
+        program(Program::Engine),
+        program(Program::Runner),
+        tool("bwrap", "sandbox", "bubblewrap"),
+        tool("pasta", "network", "passt"),
+        tool("ssh", "ssh", "openssh-client"),
+    ]);
+    checks.push(engine(context).await);
+    checks.push(keychain(context).await);
+    checks.push(manager(context).await);
+    Ok(CheckList { checks })
+}
+
+fn check(name: &str, state: CheckState, detail: impl Into<String>, fix: Option<String>) -> Check {
+    Check {
+        name: name.to_owned(),
+        state,
+        detail: detail.into(),
+        fix,
+    }
+}
+
+fn failed(name: &str, failure: Failure) -> Check {
+    check(name, CheckState::Failed, failure.message, failure.hint)
+}
+
+fn configuration(context: &Context) -> Check {
+    let path = context.paths().config_file().display().to_string();
+    let read = context.config().and_then(|config| {
+        for name in config.profile_names() {
+            config.profile(&name)?;
+        }
+        Ok(config.preferences::<Settings>()?)
+    });
+    match read {
+        Ok(_) => check("configuration", CheckState::Ok, path, None),
+        Err(failure) => check(
+            "configuration",
+            CheckState::Failed,
+            failure.message,
+            Some(format!("correct or remove {path}")),
+        ),
+    }
+}
+
+fn runtime_dir(context: &Context) -> Check {
+    let dir = &context.paths().runtime_dir;
+    match settings::private_dir(dir) {
+        Ok(()) => check("sockets", CheckState::Ok, dir.display().to_string(), None),
+        Err(error) => failed("sockets", error.into()),
+    }
+}
+
+fn program(program: Program) -> Check {
+    match settings::find(program) {
+        Ok(path) => check(
+            program.name(),
+            CheckState::Ok,
+            path.display().to_string(),
+            None,
+        ),
+        Err(error) => failed(program.name(), error.into()),
+    }
+}
+
+fn tool(program: &str, name: &str, package: &str) -> Check {
+    match on_path(program) {
+        Some(path) => check(name, CheckState::Ok, path.display().to_string(), None),
+        None => check(
+            name,
+            CheckState::Failed,
+            format!("the program {program} is missing"),
+            Some(format!("install the package {package}")),
+        ),
+    }
+}
+
+async fn engine(context: &Context) -> Check {
+    match crate::engine::status(context, Nothing {}).await {
+        Ok(status) if status.running => {
+            let detail = format!(
+                "{} (version {}, {} live sessions)",
+                status.endpoint.unwrap_or_default(),
+                status.version.unwrap_or_default(),
+                status.sessions.unwrap_or_default()
+            );
+            check("engine", CheckState::Ok, detail, None)
+        }
+        Ok(_) => check(
+            "engine",
+            CheckState::Warning,
+            "the engine of this computer does not run",
+            Some("start it: `gangway engine start`".to_owned()),
+        ),
+        Err(failure) => failed("engine", failure),
+    }
+}
+
+async fn keychain(context: &Context) -> Check {
+    let kind = match context
+        .profile_name()
+        .and_then(|name| context.profile(&name))
+    {
+        Ok(profile) => profile.keychain,
+        Err(failure) => return failed("keychain", failure),
+    };
+    let status = context.keychain().status(store(kind)).await;
+    let (state, fix) = match status.state {
+        keychain::State::Ready => (CheckState::Ok, None),
+        keychain::State::Locked => (CheckState::Warning, Some("unlock it".to_owned())),
+        keychain::State::Absent => (
+            CheckState::Warning,
+            Some("use an encrypted file: `gangway login --keychain file`".to_owned()),
+        ),
+    };
+    check("keychain", state, status.detail, fix)
+}
+
+async fn manager(context: &Context) -> Check {
+    let asked = async {
+        let client = context.client().await?;
+        let found = client.announcement().await?.clone();
+        client.check_login().await?;
+        Ok::<_, Failure>(format!(
+            "{}: manager {}, API {}",
+            client.endpoint(),
+            found.manager,
+            found.version
+        ))
+    };
+    match asked.await {
+        Ok(detail) => check("manager", CheckState::Ok, detail, None),
+        Err(failure) if failure.code == FailureCode::NotLoggedIn => check(
+            "manager",
+            CheckState::Warning,
+            failure.message,
+            failure.hint,
+        ),
+        Err(failure) => failed("manager", failure),
+    }
+}

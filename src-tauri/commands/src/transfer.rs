@@ -1,0 +1,205 @@
+//! Moving files. Runs in the proxy host.
+
+use crate::context::Context;
+use crate::file::{inner_path, local_path};
+use crate::session::find_running;
+use crate::types::{
+    Conflict, Failure, FailureCode, Location, Nothing, Overwrite, Transfer, TransferList,
+    TransferRef, TransferResolve, TransferStart, TransferState,
+};
+
+pub(crate) async fn list(context: &Context, _: Nothing) -> Result<TransferList, Failure> {
+    let mut transfers: Vec<Transfer> = context
+        .proxy()?
+        .transfers()
+        .list()
+        .into_iter()
+        .map(Transfer::from)
+        .collect();
+    transfers.sort_by_key(|transfer| std::cmp::Reverse(transfer.created_at));
+    Ok(TransferList { transfers })
+}
+
+pub(crate) async fn start(
+    context: &Context,
+    request: TransferStart,
+) -> Result<TransferList, Failure> {
+    let queue = context.proxy()?.transfers().clone();
+    let profile = context.profile_name()?;
+    let mut items = Vec::with_capacity(request.items.len());
+    for item in request.items {
+        items.push(transfer::Item {
+            src: place(context, &profile, item.src).await?,
+            dst: place(context, &profile, item.dst).await?,
+        });
+    }
+    let start = transfer::Start {
+        profile,
+        items,
+        overwrite: request.overwrite.into(),
+        checksum: request.checksum,
+        limit_bps: request.limit_bps,
+    };
+    let transfers = queue.start(start).await?;
+    Ok(TransferList {
+        transfers: transfers.into_iter().map(Transfer::from).collect(),
+    })
+}
+
+/// The place meant, by what does not change: a session by its id, a local path from the root.
+/// A `/` at the end says "into this directory" and is kept.
+async fn place(
+    context: &Context,
+    profile: &str,
+    location: Location,
+) -> Result<transfer::Location, Failure> {
+    Ok(match location {
+        Location::Local { path } => {
+            let into = path.ends_with('/');
+            let mut path = local_path(&path)?.display().to_string();
+            if into && !path.ends_with('/') {
+                path.push('/');
+            }
+            transfer::Location::Local { path }
+        }
+        Location::Session { session, path } => {
+            let client = context.client_of(profile).await?;
+            let row = find_running(&client, &session).await?;
+            transfer::Location::Session {
+                session: row.session_id.to_string(),
+                path,
+            }
+        }
+        Location::Folder { folder, path } => {
+            let into = path.ends_with('/') || path.is_empty();
+            let mut path = format!("/{}", inner_path(&path)?);
+            if into && !path.ends_with('/') {
+                path.push('/');
+            }
+            transfer::Location::Folder { folder, path }
+        }
+    })
+}
+
+pub(crate) async fn pause(context: &Context, request: TransferRef) -> Result<Transfer, Failure> {
+    Ok(context
+        .proxy()?
+        .transfers()
+        .pause(&request.id)
+        .await?
+        .into())
+}
+
+pub(crate) async fn resume(context: &Context, request: TransferRef) -> Result<Transfer, Failure> {
+    Ok(context
+        .proxy()?
+        .transfers()
+        .resume(&request.id)
+        .await?
+        .into())
+}
+
+pub(crate) async fn cancel(context: &Context, request: TransferRef) -> Result<Transfer, Failure> {
+    Ok(context
+        .proxy()?
+        .transfers()
+        .cancel(&request.id)
+        .await?
+        .into())
+}
+
+pub(crate) async fn retry(context: &Context, request: TransferRef) -> Result<Transfer, Failure> {
+    Ok(context
+        .proxy()?
+        .transfers()
+        .retry(&request.id)
+        .await?
+        .into())
+}
+
+pub(crate) async fn resolve(
+    context: &Context,
+    request: TransferResolve,
+) -> Result<Transfer, Failure> {
+    if request.overwrite == Overwrite::Ask {
+        let message = "say what to do: always, never or newer";
+        return Err(Failure::new(FailureCode::InvalidInput, message));
+    }
+    let queue = context.proxy()?.transfers().clone();
+    Ok(queue
+        .resolve(&request.id, request.overwrite.into())
+        .await?
+        .into())
+}
+
+pub(crate) async fn clear(context: &Context, _: Nothing) -> Result<Nothing, Failure> {
+    context.proxy()?.transfers().clear().await?;
+    Ok(Nothing {})
+}
+
+impl From<transfer::Transfer> for Transfer {
+    fn from(transfer: transfer::Transfer) -> Self {
+        Self {
+            id: transfer.id,
+            src: transfer.src.into(),
+            dst: transfer.dst.into(),
+            state: transfer.state.into(),
+            bytes: transfer.bytes,
+            total: transfer.total,
+            files: transfer.files,
+            files_total: transfer.files_total,
+            skipped: transfer.skipped,
+            speed: transfer.speed.map(|speed| speed as f64),
+            eta_s: transfer.eta_s.map(|eta| eta as f64),
+            seconds: transfer.seconds,
+            sha256: transfer.sha256,
+            failure: transfer.failure.map(Failure::from),
+            conflict: transfer.conflict.map(|conflict| Conflict {
+                path: conflict.path,
+                src_size: conflict.src_size,
+                dst_size: conflict.dst_size,
+                src_modified: conflict.src_modified,
+                dst_modified: conflict.dst_modified,
+            }),
+            created_at: transfer.created_at,
+            finished_at: transfer.finished_at,
+        }
+    }
+}
+
+impl From<transfer::Location> for Location {
+    fn from(location: transfer::Location) -> Self {
+        match location {
+            transfer::Location::Local { path } => Self::Local { path },
+            transfer::Location::Session { session, path } => Self::Session { session, path },
+            transfer::Location::Folder { folder, path } => Self::Folder { folder, path },
+        }
+    }
+}
+
+impl From<transfer::State> for TransferState {
+    fn from(state: transfer::State) -> Self {
+        use transfer::State as S;
+        match state {
+            S::Queued => Self::Queued,
+            S::Running => Self::Running,
+            S::Paused => Self::Paused,
+            S::Waiting => Self::Waiting,
+            S::Done => Self::Done,
+            S::Failed => Self::Failed,
+            S::Cancelled => Self::Cancelled,
+            S::Conflict => Self::Conflict,
+        }
+    }
+}
+
+impl From<Overwrite> for transfer::Overwrite {
+    fn from(overwrite: Overwrite) -> Self {
+        match overwrite {
+            Overwrite::Ask => Self::Ask,
+            Overwrite::Always => Self::Always,
+            Overwrite::Never => Self::Never,
+            Overwrite::Newer => Self::Newer,
+        }
+    }
+}

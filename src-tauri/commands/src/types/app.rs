@@ -1,0 +1,190 @@
+//! Apps of a session, and opening them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// How an app speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum AppProtocol {
+    /// A web page.
+    Http,
+    /// Anything over TCP.
+    Tcp,
+    /// A port that the user asked for at launch.
+    Preopen,
+    /// A remote desktop (RFB).
+    Vnc,
+    /// A remote desktop (RDP).
+    Rdp,
+}
+
+/// A port that an app of a session listens on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ServicePort {
+    /// Name of the app.
+    pub name: String,
+    /// How it speaks.
+    pub protocol: AppProtocol,
+    /// Its ports inside the session.
+    pub ports: Vec<u16>,
+}
+
+/// Whether an app can be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum AppRunState {
+    /// It runs.
+    Running,
+    /// It starts when opened.
+    Ready,
+    /// Its program is not there.
+    Missing,
+}
+
+/// An app of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct AppState {
+    /// Name, as for `app.open`.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// How it speaks.
+    pub protocol: AppProtocol,
+    /// Its ports inside the session.
+    pub ports: Vec<u16>,
+    /// Whether it can be opened.
+    pub state: AppRunState,
+    /// Whether the engine can install it into the session.
+    pub installable: bool,
+    /// Program without which it can't be installed, when this computer lacks that one.
+    pub needs: Option<String>,
+}
+
+/// The apps of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct AppList {
+    /// In the manager's order.
+    pub apps: Vec<AppState>,
+}
+
+/// Opens an app through the local proxy.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[ts(optional_fields = nullable)]
+pub struct AppOpen {
+    /// The session.
+    pub session: String,
+    /// Name of the app.
+    pub app: String,
+    /// Local port to use when it is free.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// Arguments for the app's start.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub arguments: BTreeMap<String, String>,
+    /// Environment for the app's start.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub envs: BTreeMap<String, String>,
+}
+
+/// An app that can be reached now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct OpenedApp {
+    /// Address on this computer.
+    pub url: String,
+    /// Name of the app.
+    pub app: String,
+    /// Port on this computer.
+    pub local_port: u16,
+    /// Id of the session.
+    pub session: String,
+    /// The tunnel that carries it.
+    pub tunnel_id: String,
+}
+
+/// Installs an app into a session.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct AppInstall {
+    /// The session.
+    pub session: String,
+    /// Name of the app.
+    pub app: String,
+}
+
+/// Progress of an installation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum InstallProgress {
+    /// A line that the installer wrote.
+    Line {
+        /// The line.
+        text: String,
+    },
+    /// The end.
+    Done {
+        /// Whether the app is there now.
+        ok: bool,
+        /// Exit code of the installer.
+        exit_code: Option<i32>,
+    },
+}
+
+/// A line of a log, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct LogText {
+    /// Text with terminal colours.
+    pub text: String,
+}
+
+/// Opens a terminal in a session.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[ts(optional_fields = nullable)]
+pub struct TerminalOpen {
+    /// The session.
+    pub session: String,
+    /// Height in lines.
+    pub rows: u16,
+    /// Width in columns.
+    pub cols: u16,
+    /// Takes up a terminal that is still open.
+    #[serde(default)]
+    pub terminal_id: Option<String>,
+}
+
+/// First message of a terminal stream; what follows is binary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct TerminalOpened {
+    /// Names the terminal.
+    pub terminal_id: String,
+}
+
+/// Keys for a terminal.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct TerminalWrite {
+    /// The terminal.
+    pub terminal_id: String,
+    /// Bytes in base64.
+    pub data: String,
+}
+
+/// A terminal's new size.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct TerminalResize {
+    /// The terminal.
+    pub terminal_id: String,
+    /// Height in lines.
+    pub rows: u16,
+    /// Width in columns.
+    pub cols: u16,
+}
+
+/// Names one terminal.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct TerminalRef {
+    /// The terminal.
+    pub terminal_id: String,
+}

@@ -1,0 +1,259 @@
+//! Files on this computer, in a session and in a data folder, and moving them.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use super::Failure;
+
+/// A place where files are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Location {
+    /// On this computer.
+    Local {
+        /// Absolute path.
+        path: String,
+    },
+    /// In a session.
+    Session {
+        /// Name or id.
+        session: String,
+        /// Absolute, or below `/home/work`.
+        path: String,
+    },
+    /// In a data folder.
+    Folder {
+        /// Name or id.
+        folder: String,
+        /// Path in the folder; empty for its root.
+        path: String,
+    },
+}
+
+/// What a directory entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum FileKind {
+    /// A file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A device, a socket, …
+    Other,
+}
+
+/// An entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct FileEntry {
+    /// Name without path.
+    pub name: String,
+    /// What it is.
+    pub kind: FileKind,
+    /// Bytes.
+    pub size: u64,
+    /// Last change of its content.
+    #[ts(type = "string | null")]
+    pub modified: Option<Timestamp>,
+    /// POSIX permission bits.
+    pub mode: Option<u32>,
+    /// Where a link leads.
+    pub target: Option<String>,
+}
+
+/// A directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct FileListing {
+    /// The directory, its path made absolute.
+    pub location: Location,
+    /// Directories first, then by name.
+    pub entries: Vec<FileEntry>,
+}
+
+/// Names one place.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct FileRef {
+    /// The place.
+    pub location: Location,
+}
+
+/// Gives a file another name or moves it within its place.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct FileRename {
+    /// The file.
+    pub location: Location,
+    /// New path, in the same place.
+    pub to: String,
+}
+
+/// Removes files; directories with all that is in them.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct FileRemove {
+    /// What to remove.
+    pub locations: Vec<Location>,
+}
+
+/// A place to start browsing from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Place {
+    /// Key or name (`home`, `downloads`, …).
+    pub name: String,
+    /// Where it is.
+    pub location: Location,
+}
+
+/// Places to start browsing from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct PlaceList {
+    /// Home first.
+    pub places: Vec<Place>,
+}
+
+/// Where a transfer is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferState {
+    /// Waits for its turn.
+    Queued,
+    /// Moves bytes.
+    Running,
+    /// Stopped by the user.
+    Paused,
+    /// The session or the manager is away; goes on by itself.
+    Waiting,
+    /// All there.
+    Done,
+    /// Stopped by an error.
+    Failed,
+    /// Given up by the user.
+    Cancelled,
+    /// A file is in the way; the user has to say what to do.
+    Conflict,
+}
+
+/// What to do when a file is in the way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Overwrite {
+    /// Ask.
+    #[default]
+    Ask,
+    /// Replace it.
+    Always,
+    /// Leave it.
+    Never,
+    /// Replace it when the source is newer.
+    Newer,
+}
+
+/// A transfer of a file or a directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct Transfer {
+    /// Its id.
+    pub id: String,
+    /// From.
+    pub src: Location,
+    /// To.
+    pub dst: Location,
+    /// Where it is in its life.
+    pub state: TransferState,
+    /// Bytes moved.
+    pub bytes: u64,
+    /// Bytes in all, once counted.
+    pub total: Option<u64>,
+    /// Files moved.
+    pub files: u64,
+    /// Files in all, once counted.
+    pub files_total: Option<u64>,
+    /// Files left out: links that lead elsewhere, devices, and what stays as it is.
+    pub skipped: u64,
+    /// Bytes a second, lately.
+    pub speed: Option<f64>,
+    /// Seconds to go at this speed.
+    pub eta_s: Option<f64>,
+    /// Seconds that it has been running.
+    pub seconds: f64,
+    /// Checksum of a single file, when asked for.
+    pub sha256: Option<String>,
+    /// Why it stopped, or what it waits for.
+    pub failure: Option<Failure>,
+    /// What the user is asked.
+    pub conflict: Option<Conflict>,
+    /// When it was asked for.
+    #[ts(type = "string")]
+    pub created_at: Timestamp,
+    /// When it ended.
+    #[ts(type = "string | null")]
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A file that is in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Conflict {
+    /// Where.
+    pub path: String,
+    /// Bytes of the source.
+    pub src_size: u64,
+    /// Bytes of what is there.
+    pub dst_size: u64,
+    /// When the source was changed.
+    #[ts(type = "string | null")]
+    pub src_modified: Option<Timestamp>,
+    /// When what is there was changed.
+    #[ts(type = "string | null")]
+    pub dst_modified: Option<Timestamp>,
+}
+
+/// All transfers that are remembered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct TransferList {
+    /// Newest first.
+    pub transfers: Vec<Transfer>,
+}
+
+/// One thing to move.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct TransferItem {
+    /// From.
+    pub src: Location,
+    /// To: the final path, or an existing directory (or any path that ends with `/`) that it is
+    /// put into under its own name.
+    pub dst: Location,
+}
+
+/// Starts transfers.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[ts(optional_fields = nullable)]
+pub struct TransferStart {
+    /// What to move.
+    pub items: Vec<TransferItem>,
+    /// What to do when a file is in the way.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub overwrite: Overwrite,
+    /// Compare SHA-256 of both ends afterwards.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub checksum: bool,
+    /// At most so many bytes a second.
+    #[serde(default)]
+    pub limit_bps: Option<u64>,
+}
+
+/// Names one transfer.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct TransferRef {
+    /// The transfer.
+    pub id: String,
+}
+
+/// Says what to do with a file that is in the way.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct TransferResolve {
+    /// The transfer.
+    pub id: String,
+    /// What to do.
+    pub overwrite: Overwrite,
+}

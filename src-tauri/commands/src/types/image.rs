@@ -1,0 +1,111 @@
+//! Environments that sessions start from, and what there is to give them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use super::ServicePort;
+
+/// The least that an image needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, TS)]
+pub struct ImageMinimum {
+    /// Cores.
+    pub cpu: f64,
+    /// Bytes.
+    pub mem: u64,
+    /// Bytes.
+    pub shmem: u64,
+}
+
+/// An environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct Image {
+    /// Canonical reference (`registry/project/name:tag`).
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// Where it comes from.
+    pub registry: String,
+    /// Its tag.
+    pub tag: String,
+    /// `x86_64` or `aarch64`.
+    pub architecture: String,
+    /// Digest of its manifest.
+    pub digest: Option<String>,
+    /// Size on disk.
+    pub size_bytes: u64,
+    /// The least that it needs.
+    pub min: ImageMinimum,
+    /// The apps that it brings.
+    pub service_ports: Vec<ServicePort>,
+    /// Whether it is on a machine already.
+    pub installed: bool,
+}
+
+/// Environments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct ImageList {
+    /// By title.
+    pub images: Vec<Image>,
+}
+
+/// How a slot is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum SlotUnit {
+    /// Whole or fractional pieces.
+    Count,
+    /// Bytes.
+    Bytes,
+}
+
+/// What there is of one resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct Slot {
+    /// `cpu`, `mem`, `cuda.device`, …
+    pub name: String,
+    /// How it is counted.
+    pub unit: SlotUnit,
+    /// The most that the account may hold; `None`: no limit but the machine.
+    pub max: Option<f64>,
+    /// What is left for the account.
+    pub remaining: Option<f64>,
+    /// Smallest sensible change.
+    pub step: f64,
+    /// What the account holds.
+    pub used: f64,
+}
+
+/// A named amount of resources.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Preset {
+    /// Its name.
+    pub name: String,
+    /// Slot → amount.
+    pub slots: BTreeMap<String, String>,
+    /// Shared memory in bytes.
+    pub shmem: Option<u64>,
+    /// Whether it can be had now.
+    pub allocatable: bool,
+}
+
+/// What can be had.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct Limits {
+    /// Every kind of resource.
+    pub slots: Vec<Slot>,
+    /// Named amounts.
+    pub presets: Vec<Preset>,
+    /// Groups of machines that the account may use.
+    pub resource_groups: Vec<String>,
+}
+
+/// For which group of machines.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, TS)]
+#[serde(default)]
+#[ts(optional_fields = nullable)]
+pub struct LimitsRequest {
+    /// The manager's default when absent.
+    pub resource_group: Option<String>,
+}

@@ -1,0 +1,32 @@
+//! Reaching a session with the system's own `ssh`.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// How to reach a session by SSH.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct SshInfo {
+    /// A command that can be pasted into a terminal.
+    pub command: String,
+    /// Host alias in our `ssh_config`.
+    pub host: String,
+    /// User inside the session.
+    pub user: String,
+    /// The block of `ssh_config` for this session.
+    pub config_block: String,
+    /// Private key on this computer (0600).
+    pub key_path: String,
+}
+
+/// Whether the user's `~/.ssh/config` includes ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct SshConfigStatus {
+    /// Whether it does.
+    pub installed: bool,
+    /// The user's file.
+    pub config_path: String,
+    /// Our file, which it includes.
+    pub include_path: String,
+    /// The lines that make it so.
+    pub block: String,
+}

@@ -1,0 +1,221 @@
+//! This computer: the program, its paths, the engine, checks, settings, events.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// What this program is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct AppInfo {
+    /// Version of the product.
+    pub version: String,
+    /// Newest version of the manager API that it speaks.
+    pub api_version: String,
+    /// Operating system and architecture.
+    pub platform: String,
+}
+
+/// Where things are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct PathsShown {
+    /// Configuration file.
+    pub config: String,
+    /// Database, logs and keys of the desktop side.
+    pub state: String,
+    /// Logs.
+    pub logs: String,
+    /// The engine's data.
+    pub engine: String,
+    /// Sockets.
+    pub runtime: String,
+}
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckState {
+    /// Good.
+    Ok,
+    /// Works, but not fully.
+    Warning,
+    /// Does not work.
+    Failed,
+}
+
+/// One check of `doctor.run`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Check {
+    /// Key (`engine`, `keychain`, …).
+    pub name: String,
+    /// How it went.
+    pub state: CheckState,
+    /// One sentence.
+    pub detail: String,
+    /// What to do about it.
+    pub fix: Option<String>,
+}
+
+/// All checks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct CheckList {
+    /// In the order of the main job.
+    pub checks: Vec<Check>,
+}
+
+/// The bundled engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct EngineStatus {
+    /// Whether it runs.
+    pub running: bool,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// Its address.
+    pub endpoint: Option<String>,
+    /// Its data.
+    pub data_dir: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// Live sessions.
+    pub sessions: Option<u32>,
+}
+
+/// Language of the user interface.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    /// As the system.
+    #[default]
+    System,
+    /// English.
+    En,
+    /// Korean.
+    Ko,
+    /// Japanese.
+    Ja,
+}
+
+/// Light or dark.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Theme {
+    /// As the system.
+    #[default]
+    System,
+    /// Light.
+    Light,
+    /// Dark.
+    Dark,
+}
+
+/// How much room things take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Density {
+    /// Air between the lines.
+    #[default]
+    Comfortable,
+    /// More lines.
+    Compact,
+}
+
+/// What the user has chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(default)]
+pub struct Settings {
+    /// Language.
+    pub language: Language,
+    /// Light or dark.
+    pub theme: Theme,
+    /// How much room things take.
+    pub density: Density,
+    /// Program that opens text files.
+    pub editor: Option<String>,
+    /// Local port for SSH, tried first.
+    pub preferred_ssh_port: Option<u16>,
+    /// Look for a newer version by itself.
+    pub check_updates: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            language: Language::default(),
+            theme: Theme::default(),
+            density: Density::default(),
+            editor: None,
+            preferred_ssh_port: None,
+            check_updates: true,
+        }
+    }
+}
+
+/// Whether there is a newer version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum UpdateState {
+    /// This is the newest.
+    None,
+    /// There is a newer one.
+    Available,
+    /// This copy can't update itself.
+    Unsupported,
+}
+
+/// Whether there is a newer version, and what is new in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct UpdateStatus {
+    /// Whether there is one.
+    pub state: UpdateState,
+    /// This version.
+    pub current: String,
+    /// The newer one.
+    pub version: Option<String>,
+    /// What is new, in Markdown.
+    pub notes: Option<String>,
+    /// When it came out.
+    pub date: Option<String>,
+}
+
+/// Opens an address in the user's browser.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct OpenUrl {
+    /// An `http` or `https` address.
+    pub url: String,
+}
+
+/// Shows a file in the file manager.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct RevealPath {
+    /// Absolute path.
+    pub path: String,
+}
+
+/// What has changed, as the tag under which the user interface caches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Tag {
+    /// Sessions.
+    Session,
+    /// Transfers.
+    Transfer,
+    /// Tunnels.
+    Tunnel,
+    /// Data folders.
+    Folder,
+    /// Recent launches.
+    History,
+    /// The bundled engine.
+    Engine,
+    /// Profiles and accounts.
+    Profile,
+    /// Settings.
+    Settings,
+}
+
+/// Something has changed; whoever shows it reads it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Changed {
+    /// What kind of thing.
+    pub tag: Tag,
+    /// Which one; `None`: any of them.
+    pub id: Option<String>,
+}

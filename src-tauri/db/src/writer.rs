@@ -1,0 +1,216 @@
+//! One thread owns the connection that writes; readers open their own, many at a time.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+
+use rusqlite::{Connection, Transaction};
+use tokio::sync::oneshot;
+
+use crate::migrate::migrate;
+use crate::reserve::Reserve;
+use crate::{DbError, Durability, Migration, connect};
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// Readers that wait for their next turn instead of being closed: opening one costs a few
+/// hundred microseconds, a call of the manager API should not pay it.
+const IDLE_READERS: usize = 4;
+
+/// A migrated database: changes go through [`Database::write`], one after another; looks go
+/// through [`Database::read`], side by side. Cheap to clone.
+#[derive(Clone)]
+pub struct Database {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
+    durability: Durability,
+    jobs: mpsc::Sender<Job>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl Database {
+    /// Opens and migrates the file at `path`, then starts its writer thread.
+    pub fn open(path: &Path, durability: Durability, steps: &[Migration]) -> Result<Self, DbError> {
+        let mut connection = connect(path, durability)?;
+        migrate(&mut connection, path, steps)?;
+        let (jobs, queue) = mpsc::channel::<Job>();
+        // Caches can be lost; what was acknowledged must stay changeable.
+        let reserve = (durability == Durability::Full).then(|| Reserve::beside(path));
+        std::thread::Builder::new()
+            .name("db-writer".into())
+            .spawn(move || {
+                for job in queue {
+                    if let Some(reserve) = &reserve {
+                        reserve.adjust();
+                    }
+                    job(&mut connection);
+                }
+            })
+            .map_err(|source| DbError::Prepare {
+                path: path.to_owned(),
+                source,
+            })?;
+        let shared = Shared {
+            path: path.to_owned(),
+            durability,
+            jobs,
+            readers: Mutex::new(Vec::new()),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Runs `change` in one immediate transaction. It is committed before this returns `Ok`, and
+    /// undone when `change` fails. A caller that goes away does not stop the change.
+    pub async fn write<T, E>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // The caller may have gone away: what it asked for is done all the same.
+            let _ = answer.send(in_transaction(connection, change));
+        });
+        if self.shared.jobs.send(job).is_err() {
+            return Err(DbError::Closed.into());
+        }
+        answered
+            .await
+            .unwrap_or_else(|_| Err(DbError::Closed.into()))
+    }
+
+    /// Runs `look` on a connection of its own, on the blocking pool.
+    pub async fn read<T, E>(
+        &self,
+        look: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        let task = tokio::task::spawn_blocking(move || {
+            let connection = shared.reader()?;
+            let result = look(&connection);
+            shared.give_back(connection);
+            result
+        });
+        task.await.unwrap_or_else(|_| Err(DbError::Closed.into()))
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+}
+
+impl Shared {
+    fn reader(&self) -> Result<Connection, DbError> {
+        let idle = self
+            .readers
+            .lock()
+            .ok()
+            .and_then(|mut readers| readers.pop());
+        match idle {
+            Some(connection) => Ok(connection),
+            None => connect(&self.path, self.durability),
+        }
+    }
+
+    fn give_back(&self, connection: Connection) {
+        if let Ok(mut readers) = self.readers.lock()
+            && readers.len() < IDLE_READERS
+        {
+            readers.push(connection);
+        }
+    }
+}
+
+fn in_transaction<T, E: From<DbError>>(
+    connection: &mut Connection,
+    change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let transaction = connection
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+        .map_err(DbError::from)?;
+    let value = change(&transaction)?;
+    transaction.commit().map_err(DbError::from)?;
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMA: Migration = Migration {
+        name: "t",
+        sql: "CREATE TABLE t (x INTEGER UNIQUE)",
+    };
+
+    async fn count(database: &Database) -> i64 {
+        database
+            .read(|connection| -> Result<i64, DbError> {
+                Ok(connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)
+            })
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_failed_change_is_undone_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let database =
+            Database::open(&folder.path().join("a/b.db"), Durability::Full, &[SCHEMA]).unwrap();
+        let failed = database
+            .write(|transaction| -> Result<(), DbError> {
+                transaction.execute("INSERT INTO t VALUES (1)", [])?;
+                transaction.execute("INSERT INTO t VALUES (1)", [])?;
+                Ok(())
+            })
+            .await;
+        assert!(failed.is_err());
+        assert_eq!(count(&database).await, 0);
+    }
+
+    #[tokio::test]
+    async fn changes_from_many_tasks_all_arrive() {
+        let folder = tempfile::tempdir().unwrap();
+        let database =
+            Database::open(&folder.path().join("b.db"), Durability::Normal, &[SCHEMA]).unwrap();
+        let tasks = (0..50).map(|x| {
+            let database = database.clone();
+            tokio::spawn(async move {
+                database
+                    .write(move |transaction| -> Result<(), DbError> {
+                        transaction.execute("INSERT INTO t VALUES (?1)", [x])?;
+                        Ok(())
+                    })
+                    .await
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap().unwrap();
+        }
+        assert_eq!(count(&database).await, 50);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn nobody_else_may_read_the_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/c.db");
+        let _database = Database::open(&path, Durability::Full, &[SCHEMA]).unwrap();
+        let mode = |p: &Path| std::fs::metadata(p).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+    }
+}

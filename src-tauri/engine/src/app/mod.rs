@@ -1,0 +1,19 @@
+//! What requests mean: permission, policy, and every change of the store.
+
+pub(crate) mod bootstrap;
+pub(crate) mod execute;
+pub(crate) mod folder;
+pub(crate) mod image;
+pub(crate) mod notice;
+pub(crate) mod password;
+pub(crate) mod resource;
+pub(crate) mod service;
+pub(crate) mod session;
+pub(crate) mod session_batch;
+pub(crate) mod session_check;
+pub(crate) mod session_create;
+pub(crate) mod session_environment;
+pub(crate) mod session_mount;
+pub(crate) mod session_save;
+pub(crate) mod transition;
+pub(crate) mod user;

@@ -1,0 +1,392 @@
+//! Accepting a new session: what is filled in, what is refused, and the rows that it becomes.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use db::rusqlite::Connection;
+use protocol::api::session::{Create, Created};
+use protocol::name;
+use protocol::service_port::ServicePort;
+use protocol::session::{KernelStatus, SessionResult, SessionStatus};
+use protocol::slots::ResourceSlots;
+use runtime::Node;
+use serde_json::{Map, Value, json};
+use tokio::sync::broadcast::error::RecvError;
+use uuid::Uuid;
+
+use super::session_check::{self, Asked, ImageNeeds, WAITING};
+use super::transition::session_event;
+use super::{session, session_batch, session_environment, session_mount};
+use crate::auth::Caller;
+use crate::error::Problem;
+use crate::state::App;
+use crate::store::kernel::Kernel;
+use crate::store::keypair::Keypair;
+use crate::store::session::{Filter, Session};
+use crate::store::user::User;
+use crate::store::{self, At};
+
+/// Accepts a session, and unless the caller does not want to wait, waits until it runs.
+pub(crate) async fn create(
+    app: &App,
+    caller: &Caller,
+    request: Create,
+) -> Result<Created, Problem> {
+    let wait = !request.enqueue_only;
+    let patience = match request.max_wait_seconds {
+        0 => None,
+        seconds => Some(Duration::from_secs(seconds.into())),
+    };
+    let nodes = app
+        .runtime
+        .nodes()
+        .await
+        .map_err(session::runtime_problem)?;
+    let caller = caller.clone();
+    let mut events = app.events.listen();
+    let enqueued = app
+        .store
+        .write(move |tx| enqueue(tx, &caller, &request, &nodes))
+        .await?;
+    let session = match enqueued {
+        Enqueued::Reused(session, service_ports) => {
+            return Ok(Created {
+                session_id: session.id,
+                session_name: session.name,
+                status: session.status.to_string(),
+                service_ports,
+                created: false,
+            });
+        }
+        Enqueued::New(session) => *session,
+    };
+    app.events
+        .send(session_event(&session, session.status.event_name(), ""));
+    app.nudge.schedule.notify_one();
+    let mut created = Created {
+        session_id: session.id,
+        session_name: session.name,
+        status: session.status.to_string(),
+        service_ports: Vec::new(),
+        created: true,
+    };
+    if !wait {
+        return Ok(created);
+    }
+    let running = async {
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = app.stop.cancelled() => Err(RecvError::Closed),
+                problem = app.trouble.arises() => {
+                    let text = problem.text();
+                    return Err(Problem::internal(format!("The session has to wait: {text}")));
+                }
+            };
+            match event {
+                Ok(event) if event.session != created.session_id || event.kernel.is_some() => {}
+                // Whatever was told, or missed: the store knows.
+                Ok(_) | Err(RecvError::Lagged(_)) => {
+                    if let Some(outcome) = settled(app, created.session_id).await? {
+                        return Ok(outcome);
+                    }
+                }
+                Err(RecvError::Closed) => return Err(Problem::internal("The engine stops.")),
+            }
+        }
+    };
+    let settled = match patience {
+        None => running.await?,
+        Some(patience) => match tokio::time::timeout(patience, running).await {
+            Ok(settled) => settled?,
+            Err(_) => {
+                created.status = "TIMEOUT".into();
+                return Ok(created);
+            }
+        },
+    };
+    created.status = settled.0.to_string();
+    created.service_ports = settled.1;
+    Ok(created)
+}
+
+/// Status and ports once the session runs; an error once it never will.
+async fn settled(
+    app: &App,
+    id: Uuid,
+) -> Result<Option<(SessionStatus, Vec<ServicePort>)>, Problem> {
+    let (session, kernels) = app
+        .store
+        .read(move |db| -> Result<_, Problem> {
+            Ok((
+                store::session::get(db, id)?,
+                store::kernel::of_session(db, id)?,
+            ))
+        })
+        .await?;
+    let session = session.ok_or_else(Problem::no_session)?;
+    // A short batch job may have run and ended before anybody looked.
+    if session.status.is_terminal() && session.result == SessionResult::Undefined {
+        let why = session::failure_text(&session).unwrap_or_default();
+        return Err(Problem::no_session()
+            .msg(format!("Session terminated during scheduling. {why}").trim_end()));
+    }
+    let begun = session
+        .status_history
+        .contains_key(SessionStatus::Running.as_str());
+    Ok(begun.then(|| (session.status, session::main_ports(&kernels))))
+}
+
+enum Enqueued {
+    New(Box<Session>),
+    Reused(Box<Session>, Vec<ServicePort>),
+}
+
+fn enqueue(
+    tx: &Connection,
+    caller: &Caller,
+    request: &Create,
+    nodes: &[Node],
+) -> Result<Enqueued, Problem> {
+    name::check_session(&request.session_name)
+        .map_err(|error| Problem::invalid_params(format!("session_name: {error}")))?;
+    for variable in request.config.environ.keys() {
+        name::check_variable(variable)
+            .map_err(|error| Problem::invalid_params(format!("environ: {error}")))?;
+    }
+    let (owner, keypair) = owner(tx, caller, request.owner_access_key.as_deref())?;
+    if request.domain != owner.domain || store::domain::get(tx, &request.domain)?.is_none() {
+        return Err(Problem::not_found("domain", "domain_read_not-found")
+            .msg(format!("You are not in the domain '{}'.", request.domain)));
+    }
+    let project = store::project::of_user(tx, owner.id)?
+        .into_iter()
+        .find(|project| project.name == request.group || project.id.to_string() == request.group)
+        .ok_or_else(|| {
+            let title = "Project not found.";
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "project-not-found",
+                title,
+                "group_read_not-found",
+            )
+            .msg(format!("You are in no project '{}'.", request.group))
+        })?;
+    let resource_group = resource_group(tx, request.config.scaling_group.as_deref())?;
+    let image = store::image::find(tx, &request.image, request.architecture.as_deref())?
+        .ok_or_else(|| {
+            Problem::not_found("image reference", "image_read_internal-error")
+                .msg(format!("Unknown image reference: {}", request.image))
+        })?;
+    let needs = ImageNeeds::of(&image)?;
+    let mounts = session_mount::resolve(tx, owner.id, &request.config)?;
+    let environments = session_environment::resolve(caller, &owner, &request.config)?;
+    let resource_opts: Map<String, Value> =
+        request.config.resource_opts.clone().into_iter().collect();
+    let (requested_slots, shmem) =
+        session_check::resources(&request.config.resources, &resource_opts, &needs)?;
+
+    if let Some(existing) = store::session::live_by_name(tx, owner.id, &request.session_name)? {
+        if !request.reuse || existing.image != image.name {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "session-already-exists",
+                "The session already exists but you requested not to reuse existing one.",
+                "session_create_already-exists",
+            )
+            .msg(format!(
+                "A session named \"{}\" is already there.",
+                existing.name
+            ))
+            .data(json!({ "existingSessionId": existing.id })));
+        }
+        let kernels = store::kernel::of_session(tx, existing.id)?;
+        let ports = session::main_ports(&kernels);
+        return Ok(Enqueued::Reused(Box::new(existing), ports));
+    }
+
+    let batch = session_batch::read(request)?;
+    let priority = u8::try_from(request.priority)
+        .ok()
+        .filter(|priority| *priority <= 100)
+        .ok_or_else(|| Problem::invalid_params("priority: choose a number from 0 to 100."))?;
+    if request.cluster_size == 0 {
+        return Err(Problem::invalid_params(
+            "cluster_size: choose a number of at least 1.",
+        ));
+    }
+    let bootstrap_script = request.bootstrap_script.clone().or_else(|| {
+        (!keypair.bootstrap_script.is_empty()).then(|| keypair.bootstrap_script.clone())
+    });
+    let now = At::now();
+    let session = Session {
+        id: Uuid::now_v7(),
+        name: request.session_name.clone(),
+        kind: request.session_type,
+        status: SessionStatus::Pending,
+        status_info: None,
+        status_data: json!({}),
+        status_history: [(SessionStatus::Pending.to_string(), now.iso())].into(),
+        result: SessionResult::Undefined,
+        exit_code: None,
+        user: owner.id,
+        access_key: keypair.access_key.clone(),
+        domain: owner.domain.clone(),
+        project: project.id,
+        resource_group,
+        image: image.name.clone(),
+        architecture: image.architecture.clone(),
+        tag: request.tag.clone(),
+        priority,
+        cluster_mode: request.cluster_mode,
+        cluster_size: request.cluster_size,
+        requested_slots,
+        occupied_slots: ResourceSlots::default(),
+        resource_opts: with_shmem(resource_opts, shmem),
+        environ: request.config.environ.clone(),
+        mounts,
+        preopen_ports: request.config.preopen_ports.clone(),
+        environments,
+        bootstrap_script,
+        startup_command: batch.command,
+        batch_timeout: batch.timeout,
+        starts_at: batch.starts_at,
+        dependencies: dependencies(tx, owner.id, request)?,
+        callback_url: request.callback_url.clone(),
+        terminate_reason: None,
+        terminate_forced: false,
+        num_queries: 0,
+        created_at: now,
+        terminated_at: None,
+    };
+    let policy = store::policy::get(tx, &keypair.resource_policy)?
+        .ok_or_else(|| Problem::internal("The keypair's resource policy is missing."))?;
+    let mine = Filter {
+        user: Some(owner.id),
+        statuses: Some(WAITING.to_vec()),
+        ..Filter::default()
+    };
+    let pending = store::session::list(tx, &mine, None, 0)?;
+    session_check::check(&Asked {
+        session: &session,
+        shmem,
+        needs: &needs,
+        policy: &policy,
+        pending: &pending,
+        nodes,
+    })?;
+
+    store::session::insert(tx, &session)?;
+    for rank in 0..session.cluster_size {
+        store::kernel::put(tx, &kernel(&session, rank, &needs))?;
+    }
+    for mount in &session.mounts {
+        store::folder::touch(tx, mount.folder, now)?;
+    }
+    Ok(Enqueued::New(Box::new(session)))
+}
+
+/// The user that the session is made for, and the keypair whose limits count.
+fn owner(
+    tx: &Connection,
+    caller: &Caller,
+    access_key: Option<&str>,
+) -> Result<(User, Keypair), Problem> {
+    let Some(access_key) = access_key.filter(|key| *key != caller.keypair.access_key) else {
+        return Ok((caller.user.clone(), caller.keypair.clone()));
+    };
+    let unknown = || Problem::invalid_params("Unknown owner access key");
+    let keypair = store::keypair::get(tx, access_key)?.ok_or_else(unknown)?;
+    let user = store::user::get(tx, keypair.user)?.ok_or_else(unknown)?;
+    if user.id != caller.user.id && !caller.is_superadmin() {
+        return Err(Problem::forbidden(
+            "Only admins can perform operations on behalf of others.",
+        ));
+    }
+    Ok((user, keypair))
+}
+
+fn resource_group(tx: &Connection, asked: Option<&str>) -> Result<String, Problem> {
+    let groups = store::resource_group::list(tx)?;
+    let mut usable = groups.into_iter().filter(|group| group.is_active);
+    match asked.filter(|name| !name.is_empty()) {
+        None => usable.next().map(|group| group.name).ok_or_else(|| {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "no-available-scaling-group",
+                "No scaling groups available for this session.",
+                "scaling-group_access_not-found",
+            )
+        }),
+        Some(name) => usable
+            .find(|group| group.name == name)
+            .map(|group| group.name)
+            .ok_or_else(|| {
+                Problem::invalid_params(format!("Resource group '{name}' is not accessible"))
+            }),
+    }
+}
+
+fn with_shmem(mut resource_opts: Map<String, Value>, shmem: u64) -> Map<String, Value> {
+    resource_opts.insert("shmem".into(), json!(shmem.to_string()));
+    resource_opts
+}
+
+fn kernel(session: &Session, rank: u32, needs: &ImageNeeds) -> Kernel {
+    let (role, idx) = if rank == 0 {
+        ("main", 1)
+    } else {
+        ("sub", rank)
+    };
+    let mut service_ports = Vec::new();
+    if rank == 0 {
+        service_ports.extend(ServicePort::built_in());
+        service_ports.extend(needs.service_ports.iter().cloned());
+        service_ports.extend(
+            session
+                .preopen_ports
+                .iter()
+                .map(|port| ServicePort::preopen(*port)),
+        );
+    }
+    Kernel {
+        id: Uuid::now_v7(),
+        session: session.id,
+        role: role.into(),
+        idx,
+        local_rank: rank,
+        hostname: format!("{role}{idx}"),
+        status: KernelStatus::Pending,
+        status_info: None,
+        status_data: json!({}),
+        agent: None,
+        container_id: None,
+        service_ports,
+        occupied_slots: ResourceSlots::default(),
+        boot_id: None,
+        last_stat: None,
+        exit_code: None,
+        started_at: None,
+        terminated_at: None,
+        removed_at: None,
+    }
+}
+
+fn dependencies(tx: &Connection, owner: Uuid, request: &Create) -> Result<Vec<Uuid>, Problem> {
+    let wanted = request.dependencies.as_deref().unwrap_or_default();
+    wanted
+        .iter()
+        .map(|reference| {
+            let found = match Uuid::try_parse(reference) {
+                Ok(id) => store::session::get(tx, id)?,
+                Err(_) => store::session::live_by_name(tx, owner, reference)?,
+            };
+            found
+                .filter(|session| session.user == owner)
+                .map(|session| session.id)
+                .ok_or_else(|| {
+                    Problem::no_session().msg(format!("There is no session \"{reference}\"."))
+                })
+        })
+        .collect()
+}

@@ -1,0 +1,191 @@
+//! Logging in, and what users do with their own account.
+
+use axum::http::StatusCode;
+use protocol::api::auth::{Authorize, Authorized, AuthorizedKeypair, LocalLogin};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::password;
+use crate::auth::Caller;
+use crate::error::Problem;
+use crate::state::App;
+use crate::store;
+use crate::store::keypair::Keypair;
+use crate::store::user::{Role, User, UserStatus};
+
+/// The account of the computer's owner: the first superadmin, with the main keypair.
+pub(crate) async fn local_login(app: &App) -> Result<LocalLogin, Problem> {
+    let endpoint = app.endpoint.clone();
+    app.store
+        .read(move |db| {
+            let user = store::user::list(db)?
+                .into_iter()
+                .find(|user| user.role == Role::Superadmin && user.status == UserStatus::Active)
+                .ok_or_else(|| Problem::internal("There is no active superadmin."))?;
+            let keypair = main_keypair(db, &user)?;
+            let project = store::project::of_user(db, user.id)?.into_iter().next();
+            Ok(LocalLogin {
+                access_key: keypair.access_key,
+                secret_key: keypair.secret_key,
+                email: user.email,
+                username: user.username,
+                role: user.role.to_string(),
+                domain: user.domain,
+                project: project.map(|project| project.name).unwrap_or_default(),
+                endpoint,
+            })
+        })
+        .await
+}
+
+/// The main keypair if it is active, else the oldest active one.
+fn main_keypair(db: &db::rusqlite::Connection, user: &User) -> Result<Keypair, Problem> {
+    let mut keypairs = store::keypair::of_user(db, user.id)?;
+    keypairs.retain(|keypair| keypair.is_active);
+    let main = keypairs
+        .iter()
+        .position(|keypair| Some(&keypair.access_key) == user.main_access_key.as_ref())
+        .unwrap_or(0);
+    if keypairs.is_empty() {
+        return Err(Problem::auth_failed("No API keypairs found."));
+    }
+    Ok(keypairs.swap_remove(main))
+}
+
+/// `POST /auth/authorize`: a password for a keypair.
+pub(crate) async fn authorize(app: &App, request: Authorize) -> Result<Authorized, Problem> {
+    match request.kind.as_str() {
+        "keypair" => {}
+        "jwt" => return Err(Problem::invalid_params("Unsupported authorization type")),
+        other => {
+            return Err(Problem::unparsable(format!(
+                "type: \"{other}\" is not an authorization type"
+            )));
+        }
+    }
+    let mismatch = || Problem::auth_failed("User credential mismatch.");
+    let (login, domain) = (request.username, request.domain);
+    let found = app
+        .store
+        .read(move |db| -> Result<_, Problem> {
+            let user = store::user::by_login(db, &login)?.filter(|user| user.domain == domain);
+            let Some(user) = user else { return Ok(None) };
+            let hash = store::user::password_hash(db, user.id)?;
+            Ok(Some((user, hash)))
+        })
+        .await?;
+    // The same work whether or not the user is there: the time taken tells nothing.
+    let (user, hash) = match found {
+        Some((user, hash)) => (Some(user), hash),
+        None => (None, None),
+    };
+    let right = password::verify(request.password, hash).await;
+    let user = user.filter(|_| right).ok_or_else(mismatch)?;
+    match user.status {
+        UserStatus::Active => {}
+        UserStatus::BeforeVerification => {
+            return Err(Problem::auth_failed(
+                "This account needs email verification.",
+            ));
+        }
+        UserStatus::Inactive | UserStatus::Deleted => return Err(mismatch()),
+    }
+    let keypair = {
+        let user = user.clone();
+        app.store.read(move |db| main_keypair(db, &user)).await?
+    };
+    Ok(Authorized {
+        data: AuthorizedKeypair {
+            response_type: Some("success".into()),
+            access_key: keypair.access_key,
+            secret_key: keypair.secret_key,
+            role: user.role.to_string(),
+            status: user.status.to_string(),
+            user_id: Some(user.id),
+            kind: Some("keypair".into()),
+        },
+    })
+}
+
+/// Gives the caller a new password. Who has none yet leaves the old one empty.
+pub(crate) async fn update_password(
+    app: &App,
+    caller: &Caller,
+    old: String,
+    new: String,
+) -> Result<(), Problem> {
+    let id = caller.user_id();
+    let hash = app
+        .store
+        .read(move |db| -> Result<_, Problem> { Ok(store::user::password_hash(db, id)?) })
+        .await?;
+    let right = match hash {
+        None => old.is_empty(),
+        hash => password::verify(old, hash).await,
+    };
+    if !right {
+        return Err(Problem::auth_failed("Old password mismatch"));
+    }
+    if new.chars().count() < 8 {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "rejected-by-hook",
+            "Operation rejected by a plugin hook.",
+            "plugin_execute_forbidden",
+        )
+        .msg("The password must have at least 8 characters."));
+    }
+    let hash = password::hash(new).await?;
+    app.store
+        .write(move |tx| -> Result<_, Problem> {
+            Ok(store::user::set_password_hash(tx, id, &hash)?)
+        })
+        .await
+}
+
+/// Changes the caller's own full name.
+pub(crate) async fn update_full_name(
+    app: &App,
+    caller: &Caller,
+    email: &str,
+    full_name: String,
+) -> Result<(), Problem> {
+    if email != caller.user.email {
+        return Err(Problem::forbidden("You can change your own name only."));
+    }
+    let id = caller.user_id();
+    app.store
+        .write(move |tx| -> Result<_, Problem> {
+            Ok(store::user::set_full_name(tx, id, &full_name)?)
+        })
+        .await
+}
+
+/// What the caller is in the whole, in their domain, and in `group`.
+pub(crate) async fn role(
+    app: &App,
+    caller: &Caller,
+    group: Option<Uuid>,
+) -> Result<Value, Problem> {
+    let id = caller.user_id();
+    let group_role = match group {
+        None => None,
+        Some(group) => {
+            let projects = app
+                .store
+                .read(move |db| -> Result<_, Problem> { Ok(store::project::of_user(db, id)?) })
+                .await?;
+            if !projects.iter().any(|project| project.id == group) {
+                return Err(Problem::not_found("project", "group_read_not-found"));
+            }
+            Some("user")
+        }
+    };
+    let superadmin = caller.is_superadmin();
+    let domain_admin = superadmin || caller.user.role == Role::Admin;
+    Ok(json!({
+        "global_role": if superadmin { "superadmin" } else { "user" },
+        "domain_role": if domain_admin { "admin" } else { "user" },
+        "group_role": group_role,
+    }))
+}

@@ -1,0 +1,418 @@
+//! Sessions as GraphQL objects.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use protocol::session::SessionStatus;
+use protocol::slots::ResourceSlots;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::record::{Ask, Record, node, raw_id, record};
+use crate::error::Problem;
+use crate::store::kernel::Kernel;
+use crate::store::project::Project;
+use crate::store::session::{Filter, Session};
+use crate::store::user::User;
+use crate::store::{self, At};
+
+const NODE: &str = "ComputeSessionNode";
+
+/// A session with what its record needs besides.
+pub(super) struct Known {
+    pub(super) session: Session,
+    pub(super) kernels: Vec<Kernel>,
+    user: Option<User>,
+    project: Option<Project>,
+}
+
+/// Loads the sessions of a filter, newest first.
+pub(super) async fn load(ask: &Ask<'_>, filter: Filter) -> Result<Vec<Known>, Problem> {
+    ask.app
+        .store
+        .read(move |db| {
+            let mut users: HashMap<Uuid, Option<User>> = HashMap::new();
+            let mut projects: HashMap<Uuid, Option<Project>> = HashMap::new();
+            let mut known = Vec::new();
+            for session in store::session::list(db, &filter, None, 0)? {
+                let user = match users.entry(session.user) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => unknown.insert(store::user::get(db, session.user)?),
+                };
+                let project = match projects.entry(session.project) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => {
+                        unknown.insert(store::project::get(db, session.project)?)
+                    }
+                };
+                known.push(Known {
+                    kernels: store::kernel::of_session(db, session.id)?,
+                    user: user.clone(),
+                    project: project.clone(),
+                    session,
+                });
+            }
+            Ok(known)
+        })
+        .await
+}
+
+/// The session with this id, if the caller may see it.
+pub(super) async fn by_id(ask: &Ask<'_>, id: Uuid) -> Result<Option<Known>, Problem> {
+    let session = ask
+        .app
+        .store
+        .read(move |db| -> Result<_, Problem> { Ok(store::session::get(db, id)?) })
+        .await?;
+    let Some(session) = session else {
+        return Ok(None);
+    };
+    if session.user != ask.caller.user_id() && !ask.caller.is_superadmin() {
+        return Ok(None);
+    }
+    let filter = Filter {
+        user: Some(session.user),
+        name: Some(session.name),
+        ..Filter::default()
+    };
+    Ok(load(ask, filter)
+        .await?
+        .into_iter()
+        .find(|known| known.session.id == id))
+}
+
+/// What the arguments of a list ask for; users see their own sessions only.
+fn filter(ask: &Ask<'_>) -> Result<Filter, Problem> {
+    ask.own_domain()?;
+    let caller = ask.caller;
+    let mut filter = Filter {
+        access_key: ask.text("access_key").map(str::to_owned),
+        domain: ask.text("domain_name").map(str::to_owned),
+        ..Filter::default()
+    };
+    if !caller.is_superadmin() {
+        if filter
+            .access_key
+            .as_ref()
+            .is_some_and(|key| *key != caller.keypair.access_key)
+        {
+            return Err(Problem::forbidden("Forbidden operation."));
+        }
+        filter.user = Some(caller.user_id());
+    }
+    if let Some(project) = ask.text("group_id").or_else(|| ask.text("project_id")) {
+        let unread = |_| Problem::invalid_params(format!("{project} is not a UUID"));
+        filter.project = Some(project.parse().map_err(unread)?);
+    }
+    if let Some(scope) = ask.text("scope_id") {
+        apply_scope(&mut filter, scope)?;
+    }
+    if let Some(text) = ask.text("status") {
+        let statuses = text
+            .split(',')
+            .map(|word| word.trim().parse::<SessionStatus>());
+        let statuses = statuses.collect::<Result<Vec<_>, _>>();
+        let unread = |error| Problem::invalid_params(format!("status: {error}"));
+        filter.statuses = Some(statuses.map_err(unread)?);
+    }
+    Ok(filter)
+}
+
+/// `system:`, `domain:<name>`, `project:<uuid>`, `user:<uuid>`.
+fn apply_scope(filter: &mut Filter, scope: &str) -> Result<(), Problem> {
+    let (kind, value) = scope.split_once(':').unwrap_or((scope, ""));
+    let id = || {
+        value
+            .parse::<Uuid>()
+            .map_err(|_| Problem::invalid_params(format!("{value} is not a UUID")))
+    };
+    match kind {
+        "system" => {}
+        "domain" => filter.domain = Some(value.to_owned()),
+        "project" => filter.project = Some(id()?),
+        "user" => filter.user = Some(id()?),
+        _ => {
+            return Err(Problem::invalid_params(format!(
+                "\"{scope}\" is not a scope"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// When a status was last entered.
+pub(super) fn entered(session: &Session, status: SessionStatus) -> Option<&String> {
+    session.status_history.get(status.as_str())
+}
+
+pub(super) fn iso(at: Option<At>) -> Option<String> {
+    at.map(At::iso)
+}
+
+fn session_record(known: &Known) -> Record {
+    let mut record = asked_for(known);
+    record.extend(lived(known));
+    record
+}
+
+/// The part of a session's record that never changes.
+fn asked_for(known: &Known) -> Record {
+    let Known {
+        session,
+        user,
+        project,
+        ..
+    } = known;
+    let email = user.as_ref().map(|user| &user.email);
+    let mounts: Vec<&String> = session.mounts.iter().map(|mount| &mount.name).collect();
+    let folders: Vec<String> = session
+        .mounts
+        .iter()
+        .map(|mount| mount.folder.to_string())
+        .collect();
+    let requested = (0..session.cluster_size).fold(ResourceSlots::default(), |sum, _| {
+        sum.plus(&session.requested_slots)
+    });
+    record(json!({
+        "id": session.id,
+        "session_id": session.id,
+        "tag": session.tag,
+        "name": session.name,
+        "type": session.kind.as_str().to_uppercase(),
+        "image": session.image,
+        "image_references": [session.image],
+        "architecture": session.architecture,
+        "registry": session.image.split('/').next(),
+        "cluster_template": null,
+        "cluster_mode": session.cluster_mode,
+        "cluster_size": session.cluster_size,
+        "domain_name": session.domain,
+        "group_name": project.as_ref().map(|project| &project.name),
+        "group_id": session.project,
+        "project_id": session.project,
+        "user_email": email,
+        "full_name": user.as_ref().map(|user| &user.full_name),
+        "user_id": session.user,
+        "access_key": session.access_key,
+        "created_user_email": email,
+        "created_user_id": session.user,
+        "created_at": session.created_at.iso(),
+        "starts_at": iso(session.starts_at),
+        "startup_command": session.startup_command,
+        "resource_opts": session.resource_opts,
+        "scaling_group": session.resource_group,
+        "mounts": mounts,
+        "vfolder_mounts": folders,
+        "requested_slots": requested,
+        "permissions": ["read_attribute", "update_attribute", "delete_session", "start_app"],
+    }))
+}
+
+/// The part of a session's record that its life changes.
+fn lived(known: &Known) -> Record {
+    let Known {
+        session, kernels, ..
+    } = known;
+    let main = kernels.first();
+    let agents: Vec<&String> = kernels
+        .iter()
+        .filter_map(|kernel| kernel.agent.as_ref())
+        .collect();
+    let service_ports: Vec<Value> = main
+        .map(|kernel| kernel.service_ports.as_slice())
+        .unwrap_or_default()
+        .iter()
+        .map(|port| {
+            json!({
+                "name": port.name,
+                "protocol": port.protocol,
+                "container_ports": port.ports,
+                "host_ports": [],
+                "is_inference": false,
+            })
+        })
+        .collect();
+    record(json!({
+        "main_kernel_id": main.map(|kernel| kernel.id),
+        "main_kernel_role": "COMPUTE",
+        "priority": session.priority,
+        "status": session.status,
+        "status_changed": entered(session, session.status),
+        "status_info": session.status_info,
+        "status_data": session.status_data,
+        "status_history": session.status_history,
+        "terminated_at": iso(session.terminated_at),
+        "scheduled_at": entered(session, SessionStatus::Scheduled),
+        "result": session.result.as_str().to_uppercase(),
+        "commit_status": "ready",
+        "abusing_reports": [],
+        "idle_checks": {},
+        "agent_ids": agents,
+        "agent_id": agents.first(),
+        "agents": agents,
+        "service_ports": service_ports,
+        "occupying_slots": session.occupied_slots,
+        "occupied_slots": session.occupied_slots,
+        "num_queries": session.num_queries,
+        "inference_metrics": null,
+        "queue_position": null,
+    }))
+}
+
+fn as_node(known: &Known) -> Record {
+    node(NODE, session_record(known))
+}
+
+pub(super) async fn one(ask: &Ask<'_>) -> Result<Value, Problem> {
+    let known = by_id(ask, ask.uuid("id")?).await?;
+    Ok(known
+        .map(|known| session_record(&known).into())
+        .unwrap_or_default())
+}
+
+pub(super) async fn one_node(ask: &Ask<'_>) -> Result<Value, Problem> {
+    let known = by_id(ask, ask.uuid("id")?).await?;
+    Ok(known
+        .map(|known| as_node(&known).into())
+        .unwrap_or_default())
+}
+
+/// The record of the session that a mutation has changed.
+pub(super) async fn changed(ask: &Ask<'_>, id: Uuid) -> Result<Value, Problem> {
+    Ok(by_id(ask, id)
+        .await?
+        .map(|known| as_node(&known).into())
+        .unwrap_or_default())
+}
+
+pub(super) async fn list(ask: &Ask<'_>) -> Result<Value, Problem> {
+    ask.page(
+        load(ask, filter(ask)?)
+            .await?
+            .iter()
+            .map(session_record)
+            .collect(),
+    )
+}
+
+pub(super) async fn nodes(ask: &Ask<'_>) -> Result<Value, Problem> {
+    ask.connection(load(ask, filter(ask)?).await?.iter().map(as_node).collect())
+}
+
+pub(super) fn parent_id(parent: &Record) -> Option<Uuid> {
+    raw_id(parent.get("id")?.as_str()?).parse().ok()
+}
+
+pub(super) async fn parent_session(
+    ask: &Ask<'_>,
+    parent: &Record,
+) -> Result<Option<Known>, Problem> {
+    match parent_id(parent) {
+        Some(id) => by_id(ask, id).await,
+        None => Ok(None),
+    }
+}
+
+/// The sessions that this one waits for.
+async fn dependees(ask: &Ask<'_>, known: &Known) -> Result<Vec<Known>, Problem> {
+    let mut found = Vec::new();
+    for id in &known.session.dependencies {
+        found.extend(by_id(ask, *id).await?);
+    }
+    Ok(found)
+}
+
+/// The sessions that wait for this one.
+async fn dependents(ask: &Ask<'_>, known: &Known) -> Result<Vec<Known>, Problem> {
+    let filter = Filter {
+        user: Some(known.session.user),
+        ..Filter::default()
+    };
+    let all = load(ask, filter).await?;
+    let waits = |other: &Known| other.session.dependencies.contains(&known.session.id);
+    Ok(all.into_iter().filter(waits).collect())
+}
+
+pub(super) async fn dependencies(ask: &Ask<'_>, parent: &Record) -> Result<Value, Problem> {
+    let Some(known) = parent_session(ask, parent).await? else {
+        return Ok(json!([]));
+    };
+    let found = dependees(ask, &known).await?;
+    Ok(json!(found.iter().map(session_record).collect::<Vec<_>>()))
+}
+
+pub(super) async fn related(ask: &Ask<'_>, field: &str, parent: &Record) -> Result<Value, Problem> {
+    let mut found = Vec::new();
+    if let Some(known) = parent_session(ask, parent).await? {
+        if field != "dependents" {
+            found.extend(dependees(ask, &known).await?);
+        }
+        if field != "dependees" {
+            found.extend(dependents(ask, &known).await?);
+        }
+    }
+    ask.connection(found.iter().map(as_node).collect())
+}
+
+fn access_key(parent: &Record) -> Option<String> {
+    Some(parent.get("access_key")?.as_str()?.to_owned())
+}
+
+pub(super) async fn of_keypair(ask: &Ask<'_>, parent: &Record) -> Result<Value, Problem> {
+    let mut filter = filter(ask)?;
+    filter.access_key = access_key(parent);
+    let records: Vec<Record> = load(ask, filter)
+        .await?
+        .iter()
+        .map(session_record)
+        .collect();
+    Ok(json!(records))
+}
+
+pub(super) async fn concurrency(ask: &Ask<'_>, parent: &Record) -> Result<Value, Problem> {
+    let filter = Filter {
+        access_key: access_key(parent),
+        statuses: Some(
+            SessionStatus::ALL
+                .iter()
+                .copied()
+                .filter(|one| one.occupies_resources())
+                .collect(),
+        ),
+        ..Filter::default()
+    };
+    let count = ask
+        .app
+        .store
+        .read(move |db| -> Result<_, Problem> { Ok(store::session::count(db, &filter)?) })
+        .await?;
+    Ok(json!(count))
+}
+
+pub(super) async fn total_slots(ask: &Ask<'_>) -> Result<Value, Problem> {
+    ask.superadmin()?;
+    let mut filter = Filter {
+        domain: ask.text("domain_name").map(str::to_owned),
+        resource_group: ask.text("resource_group_name").map(str::to_owned),
+        ..Filter::default()
+    };
+    if let Some(Value::Array(words)) = ask.args.get("statuses") {
+        let words = words.iter().filter_map(Value::as_str);
+        let statuses = words
+            .map(str::parse)
+            .collect::<Result<Vec<SessionStatus>, _>>();
+        let unread = |error| Problem::invalid_params(format!("statuses: {error}"));
+        filter.statuses = Some(statuses.map_err(unread)?);
+    }
+    let known = load(ask, filter).await?;
+    let sum = |slots: fn(&Session) -> &ResourceSlots| {
+        known.iter().fold(ResourceSlots::default(), |sum, one| {
+            sum.plus(slots(&one.session))
+        })
+    };
+    Ok(json!({
+        "id": "total",
+        "occupied_slots": sum(|session| &session.occupied_slots),
+        "requested_slots": sum(|session| &session.requested_slots),
+    }))
+}

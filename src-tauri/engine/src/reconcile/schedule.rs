@@ -1,0 +1,337 @@
+//! Gives waiting sessions their places, or writes down why they wait.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::time::Duration;
+
+use db::rusqlite::Connection;
+use protocol::session::{Event, SessionResult, SessionType};
+use protocol::slots::ResourceSlots;
+use runtime::Node;
+use scheduler::{
+    Account, Agent, AgentChoice, Decision, Dependency, Kernel, Outcome, Session as Waiting,
+    SessionsLimit, Snapshot, StartsAt, Strategy, Usage, WaitReason,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{IDLE, Work};
+use crate::app::session::runtime_problem;
+use crate::app::session_check::{WAITING, capacity};
+use crate::app::transition::advance;
+use crate::error::Problem;
+use crate::state::App;
+use crate::store::session::Session;
+use crate::store::{self, At};
+
+/// The order in which slots count as precious, as in a manager that was not told otherwise.
+const SLOT_PRIORITY: [&str; 5] = ["cuda", "rocm", "tpu", "cpu", "mem"];
+
+pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
+    let app = &work.app;
+    let waiting = app
+        .store
+        .read(|db| -> Result<_, Problem> { Ok(store::session::in_status(db, &WAITING)?) })
+        .await?;
+    if waiting.is_empty() {
+        return Ok(IDLE);
+    }
+    let nodes = app.runtime.nodes().await.map_err(runtime_problem)?;
+    let pause = until_first(&waiting, app);
+    let groups: std::collections::BTreeSet<_> = waiting
+        .iter()
+        .map(|session| session.resource_group.clone())
+        .collect();
+    for group in groups {
+        let mine: Vec<_> = waiting
+            .iter()
+            .filter(|session| session.resource_group == group)
+            .cloned()
+            .collect();
+        let (nodes, now) = (nodes.clone(), (app.clock)());
+        let snapshot = app
+            .store
+            .read(move |db| snapshot(db, &group, &mine, &nodes, now.as_millisecond()))
+            .await?;
+        for Decision { session, outcome } in scheduler::decide(&snapshot) {
+            match outcome {
+                Outcome::Start(placements) => {
+                    advance(
+                        app,
+                        session,
+                        &[Event::Scheduled],
+                        "",
+                        move |session, kernels| {
+                            for kernel in kernels {
+                                kernel.agent = placements
+                                    .iter()
+                                    .find(|placement| placement.kernel == kernel.id)
+                                    .map(|placement| placement.agent.clone());
+                            }
+                            if let Some(data) = session.status_data.as_object_mut() {
+                                data.remove("scheduler");
+                            }
+                        },
+                    )
+                    .await?;
+                    app.nudge.start.notify_one();
+                }
+                Outcome::Wait(reason) => note(app, session, &reason).await?,
+            }
+        }
+    }
+    Ok(pause)
+}
+
+/// Until the first session whose time is still to come.
+fn until_first(waiting: &[Session], app: &App) -> Duration {
+    let now = (app.clock)();
+    waiting
+        .iter()
+        .filter_map(|session| Duration::try_from(session.starts_at?.0.duration_since(now)).ok())
+        .min()
+        .map_or(IDLE, |first| first.clamp(Duration::from_millis(100), IDLE))
+}
+
+/// Writes down why a session waits, where older and newer clients look for it.
+async fn note(app: &App, id: Uuid, reason: &WaitReason) -> Result<(), Problem> {
+    let (text, predicate, skip) = (reason.to_string(), reason.predicate(), reason.is_skip());
+    app.store
+        .write(move |tx| -> Result<_, Problem> {
+            let Some(mut session) = store::session::get(tx, id)? else {
+                return Ok(());
+            };
+            let old = session.status_data.pointer("/scheduler/msg");
+            // The same reason again is no news: the disk is left alone.
+            if !WAITING.contains(&session.status) || old == Some(&json!(text)) {
+                return Ok(());
+            }
+            let retries = session
+                .status_data
+                .pointer("/scheduler/retries")
+                .and_then(serde_json::Value::as_u64)
+                .unwrap_or_default();
+            session.status_data["scheduler"] = json!({
+                "retries": if skip { retries } else { retries + 1 },
+                "last_try": At::now().iso(),
+                "msg": text,
+                "passed_predicates": [],
+                "failed_predicates": [{ "name": predicate, "msg": text }],
+            });
+            session.status_info = Some("no-available-instances".into());
+            Ok(store::session::update(tx, &session)?)
+        })
+        .await
+}
+
+fn snapshot(
+    db: &Connection,
+    group: &str,
+    mine: &[Session],
+    nodes: &[Node],
+    now_millis: i64,
+) -> Result<Snapshot, Problem> {
+    let group = store::resource_group::get(db, group)?;
+    let kernels = store::kernel::occupying(db)?;
+    let agents = nodes
+        .iter()
+        .map(|node| {
+            let here = || {
+                kernels
+                    .iter()
+                    .filter(|kernel| kernel.agent.as_deref() == Some(&node.name))
+            };
+            Agent {
+                id: node.name.clone(),
+                architecture: node.architecture.clone(),
+                capacity: capacity(node),
+                occupied: here().fold(ResourceSlots::default(), |sum, kernel| {
+                    sum.plus(&kernel.occupied_slots)
+                }),
+                containers: here().count(),
+                max_containers: None,
+            }
+        })
+        .collect();
+    let mut users: BTreeMap<Uuid, Account> = BTreeMap::new();
+    let mut projects: BTreeMap<Uuid, Account> = BTreeMap::new();
+    let mut domains: BTreeMap<String, Account> = BTreeMap::new();
+    for session in mine {
+        if let Entry::Vacant(user) = users.entry(session.user) {
+            user.insert(user_account(db, session.user)?);
+        }
+        if let Entry::Vacant(project) = projects.entry(session.project) {
+            project.insert(project_account(db, session.project)?);
+        }
+        if let Entry::Vacant(domain) = domains.entry(session.domain.clone()) {
+            domain.insert(domain_account(db, &session.domain)?);
+        }
+    }
+    let strategy = group.as_ref().map_or(Strategy::Fifo, |group| {
+        Strategy::from_name(&group.scheduler)
+    });
+    let choice = group
+        .as_ref()
+        .and_then(|group| {
+            group
+                .scheduler_opts
+                .get("agent_selection_strategy")?
+                .as_str()
+        })
+        .map_or(AgentChoice::Dispersed, AgentChoice::from_name);
+    Ok(Snapshot {
+        strategy,
+        choice,
+        slot_priority: SLOT_PRIORITY.map(str::to_owned).into(),
+        now_millis,
+        agents,
+        waiting: mine
+            .iter()
+            .map(|session| waiting(db, session))
+            .collect::<Result<_, _>>()?,
+        users,
+        projects,
+        domains,
+    })
+}
+
+fn waiting(db: &Connection, session: &Session) -> Result<Waiting, Problem> {
+    let kernels = store::kernel::of_session(db, session.id)?;
+    let dependencies = session
+        .dependencies
+        .iter()
+        .map(|id| {
+            let found = store::session::get(db, *id)?;
+            Ok(Dependency {
+                id: *id,
+                name: found
+                    .as_ref()
+                    .map(|found| found.name.clone())
+                    .unwrap_or_default(),
+                succeeded: found.is_some_and(|found| {
+                    found.status.is_terminal() && found.result == SessionResult::Success
+                }),
+            })
+        })
+        .collect::<Result<_, Problem>>()?;
+    Ok(Waiting {
+        id: session.id,
+        created_millis: session.created_at.0.as_millisecond(),
+        priority: session.priority,
+        user: session.user,
+        project: session.project,
+        domain: session.domain.clone(),
+        architecture: session.architecture.clone(),
+        mode: session.cluster_mode,
+        kernels: kernels
+            .iter()
+            .map(|kernel| Kernel {
+                id: kernel.id,
+                slots: session.requested_slots.clone(),
+            })
+            .collect(),
+        agents: Vec::new(),
+        private: session.kind == SessionType::System,
+        dependencies,
+        starts_at: session.starts_at.map(|at| StartsAt {
+            millis: at.0.as_millisecond(),
+            text: at.iso(),
+        }),
+    })
+}
+
+fn used(db: &Connection, filter: &store::session::Filter) -> Result<Usage, Problem> {
+    let mut usage = Usage::default();
+    for session in store::session::list(db, filter, None, 0)? {
+        if !session.status.occupies_resources() {
+            continue;
+        }
+        usage.slots = usage.slots.plus(&session.occupied_slots);
+        if session.kind == SessionType::System {
+            usage.private_sessions += 1;
+        } else {
+            usage.sessions += 1;
+        }
+    }
+    Ok(usage)
+}
+
+fn live() -> store::session::Filter {
+    let statuses = protocol::session::SessionStatus::ALL
+        .iter()
+        .copied()
+        .filter(|status| status.occupies_resources())
+        .collect();
+    store::session::Filter {
+        statuses: Some(statuses),
+        ..store::session::Filter::default()
+    }
+}
+
+/// The limits of a user are those of the main keypair's policy.
+fn user_account(db: &Connection, id: Uuid) -> Result<Account, Problem> {
+    let used = used(
+        db,
+        &store::session::Filter {
+            user: Some(id),
+            ..live()
+        },
+    )?;
+    let access_key = store::user::get(db, id)?.and_then(|user| user.main_access_key);
+    let keypair = match access_key {
+        Some(access_key) => store::keypair::get(db, &access_key)?,
+        None => None,
+    };
+    let policy = match keypair {
+        Some(keypair) => store::policy::get(db, &keypair.resource_policy)?,
+        None => None,
+    };
+    let Some(policy) = policy else {
+        return Ok(Account {
+            used,
+            ..Account::unlimited()
+        });
+    };
+    let limit = |count: u32| (count > 0).then_some(count);
+    Ok(Account {
+        used,
+        limit: policy.total_resource_slots,
+        unnamed_unlimited: policy.unspecified_is_unlimited,
+        sessions_limit: SessionsLimit {
+            ordinary: limit(policy.max_concurrent_sessions),
+            private: limit(policy.max_concurrent_sftp_sessions),
+        },
+    })
+}
+
+fn project_account(db: &Connection, id: Uuid) -> Result<Account, Problem> {
+    let used = used(
+        db,
+        &store::session::Filter {
+            project: Some(id),
+            ..live()
+        },
+    )?;
+    let limit = store::project::get(db, id)?.map(|project| project.total_resource_slots);
+    Ok(Account {
+        used,
+        limit: limit.unwrap_or_default(),
+        ..Account::unlimited()
+    })
+}
+
+fn domain_account(db: &Connection, name: &str) -> Result<Account, Problem> {
+    let used = used(
+        db,
+        &store::session::Filter {
+            domain: Some(name.to_owned()),
+            ..live()
+        },
+    )?;
+    let limit = store::domain::get(db, name)?.map(|domain| domain.total_resource_slots);
+    Ok(Account {
+        used,
+        limit: limit.unwrap_or_default(),
+        ..Account::unlimited()
+    })
+}

@@ -1,0 +1,285 @@
+//! Makes the kernels of sessions that have their places.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::service_port::ServicePort;
+use protocol::session::{Event, SessionStatus};
+use protocol::slots::{CPU, MEM};
+use runtime::{Batch, ImageRoot, Kernel, KernelSpec, Limits, Mount, RuntimeError};
+use serde_json::{Value, json};
+
+use super::{IDLE, InHand, Work, insist, watch};
+use crate::app::session::chain;
+use crate::app::session_environment;
+use crate::app::transition::advance;
+use crate::error::Problem;
+use crate::lock;
+use crate::state::App;
+use crate::store;
+use crate::store::kernel::Kernel as KernelRow;
+use crate::store::session::Session;
+use crate::store::user::User;
+
+/// Processes and threads of one kernel. Enough for builds and data loaders, too few for an accident
+/// to take the computer down.
+const MAX_PROCESSES: u32 = 8192;
+
+pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
+    let scheduled = work
+        .app
+        .store
+        .read(|db| -> Result<_, Problem> {
+            Ok(store::session::in_status(db, &[SessionStatus::Scheduled])?)
+        })
+        .await?;
+    for session in scheduled {
+        if let Some(in_hand) = work.take(session.id) {
+            work.tasks.spawn(start(work.clone(), session, in_hand));
+        }
+    }
+    Ok(IDLE)
+}
+
+async fn start(work: Work, session: Session, in_hand: InHand) {
+    let app = &work.app;
+    // An image of this computer is always there: looking and fetching take no time.
+    let events = &[Event::Preparing, Event::Prepared, Event::Creating];
+    let id = session.id;
+    let creating = insist(app, |app| async move {
+        let boot_id = lock::boot_id();
+        let edit = move |_: &mut Session, kernels: &mut [KernelRow]| {
+            for kernel in kernels {
+                kernel.boot_id = Some(boot_id.clone());
+                kernel.container_id = Some(kernel.id.simple().to_string());
+            }
+        };
+        advance(&app, id, events, "", edit).await
+    })
+    .await;
+    // Ended in the meantime: there is nothing to start any more.
+    if let Some(Some((session, rows))) = creating {
+        match make(app, &session, &rows).await {
+            Ok(kernels) => ready(&work, &session, kernels).await,
+            Err(error) => {
+                let text = chain(&error);
+                tracing::warn!(session = %session.id, error = text, "did not start");
+                failed(app, &session, &text).await;
+            }
+        }
+    }
+    drop(in_hand);
+}
+
+async fn make(
+    app: &App,
+    session: &Session,
+    rows: &[KernelRow],
+) -> Result<Vec<Arc<dyn Kernel>>, RuntimeError> {
+    let user_id = session.user;
+    let owner = app
+        .store
+        .read(move |db| -> Result<_, Problem> { Ok(store::user::get(db, user_id)?) })
+        .await
+        .ok()
+        .flatten();
+    let mut kernels: Vec<Arc<dyn Kernel>> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let spec = spec(app, session, row, rows, owner.as_ref())?;
+        kernels.push(app.runtime.start(spec).await?);
+    }
+    Ok(kernels)
+}
+
+/// All kernels answer: the session runs, unless it was ended while they started.
+async fn ready(work: &Work, session: &Session, kernels: Vec<Arc<dyn Kernel>>) {
+    let app = &work.app;
+    for kernel in &kernels {
+        app.kernels.insert(Arc::clone(kernel));
+    }
+    let id = session.id;
+    let running = insist(app, |app| async move {
+        advance(&app, id, &[Event::Started], "", |_, _| {}).await
+    })
+    .await;
+    if let Some(Some(_)) = running {
+        for kernel in kernels {
+            watch::attach(work, session.id, kernel);
+        }
+    }
+}
+
+async fn failed(app: &App, session: &Session, text: &str) {
+    let error = json!({ "src": "agent", "name": "KernelCreationFailed", "repr": text });
+    let id = session.id;
+    insist(app, |app| {
+        let error = error.clone();
+        async move {
+            let edit = move |session: &mut Session, kernels: &mut [KernelRow]| {
+                session.status_data["error"] = error.clone();
+                for kernel in kernels {
+                    kernel.status_data["error"] = error.clone();
+                }
+            };
+            advance(&app, id, &[Event::ForceTerminated], "failed-to-start", edit).await
+        }
+    })
+    .await;
+    app.nudge.schedule.notify_one();
+}
+
+/// The order for one kernel.
+fn spec(
+    app: &App,
+    session: &Session,
+    row: &KernelRow,
+    rows: &[KernelRow],
+    owner: Option<&User>,
+) -> Result<KernelSpec, RuntimeError> {
+    let built_in = ServicePort::built_in().map(|service| service.name);
+    let shmem = session.resource_opts.get("shmem").and_then(Value::as_str);
+    let batch = session
+        .startup_command
+        .as_ref()
+        .filter(|_| row.local_rank == 0);
+    let (environments, path_prefix) = session_environment::mounts(&session.environments)
+        .map_err(|refused| RuntimeError::Invalid(refused.to_string()))?;
+    let mut mounts = mounts(app, session)?;
+    mounts.extend(environments);
+    Ok(KernelSpec {
+        kernel_id: row.id,
+        session_id: session.id,
+        session_name: session.name.clone(),
+        hostname: row.hostname.clone(),
+        image: image_root(&session.image)?,
+        limits: Limits {
+            cpu: u32::try_from(session.requested_slots.get(CPU).floor()).unwrap_or(u32::MAX),
+            mem: session.requested_slots.get(MEM).floor(),
+            shmem: shmem.and_then(|text| text.parse().ok()).unwrap_or(64 << 20),
+            pids: MAX_PROCESSES,
+        },
+        environ: environ(session, row, rows, owner),
+        mounts,
+        service_ports: row
+            .service_ports
+            .iter()
+            .filter(|service| !built_in.contains(&service.name))
+            .cloned()
+            .collect(),
+        bootstrap_script: session.bootstrap_script.clone(),
+        authorized_keys: Vec::new(),
+        dotfiles: Vec::new(),
+        batch: batch.map(|command| Batch {
+            command: command.clone(),
+            timeout: session
+                .batch_timeout
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        }),
+        path_prefix,
+    })
+}
+
+fn image_root(image: &str) -> Result<ImageRoot, RuntimeError> {
+    match image {
+        "local/host:latest" => Ok(ImageRoot::Host),
+        other => Err(RuntimeError::Invalid(format!(
+            "the image {other} is not on this computer"
+        ))),
+    }
+}
+
+fn mounts(app: &App, session: &Session) -> Result<Vec<Mount>, RuntimeError> {
+    session
+        .mounts
+        .iter()
+        .map(|mount| {
+            let root = app.storage.volume.files_path(mount.folder);
+            let problem = |path: PathBuf| move |source| RuntimeError::Mount { path, source };
+            // A link inside the folder may lead anywhere: only what really lies in it is mounted.
+            let root = root
+                .canonicalize()
+                .map_err(problem(PathBuf::from(&mount.name)))?;
+            let wanted = PathBuf::from(&mount.name).join(&mount.subpath);
+            let source = root
+                .join(&mount.subpath)
+                .canonicalize()
+                .map_err(problem(wanted.clone()))?;
+            if !source.starts_with(&root) {
+                return Err(problem(wanted)(std::io::Error::other(
+                    "it leads out of the folder",
+                )));
+            }
+            Ok(Mount {
+                source,
+                target: (&mount.target).into(),
+                read_only: mount.read_only,
+            })
+        })
+        .collect()
+}
+
+/// The variables of the protocol page "Kernel runner" §6; the user's own can't replace them.
+fn environ(
+    session: &Session,
+    row: &KernelRow,
+    rows: &[KernelRow],
+    owner: Option<&User>,
+) -> BTreeMap<String, String> {
+    let join = |parts: Vec<String>| parts.join(",");
+    let cores = session.requested_slots.get(CPU).floor().to_string();
+    let subs = rows.iter().filter(|row| row.role == "sub").count();
+    let mut replicas = vec!["main:1".to_owned()];
+    if subs > 0 {
+        replicas.push(format!("sub:{subs}"));
+    }
+    let label_ports = row.service_ports.iter().filter_map(|service| {
+        Some(format!(
+            "{}:{}:{}",
+            service.name,
+            service.protocol,
+            service.ports.first()?
+        ))
+    });
+    let mut environ = BTreeMap::new();
+    for variable in ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NPROC"] {
+        environ.insert(variable.to_owned(), cores.clone());
+    }
+    environ.extend(session.environ.clone());
+    let mut set = |name: &str, value: String| {
+        environ.insert(name.to_owned(), value);
+    };
+    if let Some(owner) = owner {
+        set("BACKENDAI_USER_UUID", owner.id.to_string());
+        set("BACKENDAI_USER_EMAIL", owner.email.clone());
+        set("BACKENDAI_USER_NAME", owner.username.clone());
+    }
+    set("BACKENDAI_ACCESS_KEY", session.access_key.clone());
+    set("BACKENDAI_SESSION_ID", session.id.to_string());
+    set("BACKENDAI_SESSION_NAME", session.name.clone());
+    set("BACKENDAI_CLUSTER_SIZE", rows.len().to_string());
+    set("BACKENDAI_CLUSTER_REPLICAS", join(replicas));
+    set(
+        "BACKENDAI_CLUSTER_HOSTS",
+        join(rows.iter().map(|row| row.hostname.clone()).collect()),
+    );
+    set("BACKENDAI_CLUSTER_HOST", row.hostname.clone());
+    set("BACKENDAI_CLUSTER_ROLE", row.role.clone());
+    set("BACKENDAI_CLUSTER_IDX", row.idx.to_string());
+    set("BACKENDAI_CLUSTER_LOCAL_RANK", row.local_rank.to_string());
+    set("BACKENDAI_KERNEL_ID", row.id.to_string());
+    set("BACKENDAI_KERNEL_IMAGE", session.image.clone());
+    set(
+        "BACKENDAI_PREOPEN_PORTS",
+        join(session.preopen_ports.iter().map(u16::to_string).collect()),
+    );
+    set("BACKENDAI_SERVICE_PORTS", join(label_ports.collect()));
+    let targets: Vec<_> = session
+        .mounts
+        .iter()
+        .map(|mount| mount.target.as_str())
+        .collect();
+    set("BACKENDAI_PERSISTENT_PATHS", targets.join(":"));
+    environ
+}

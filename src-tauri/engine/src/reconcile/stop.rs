@@ -1,0 +1,158 @@
+//! Ends what was asked to end, and cleans up what has ended.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use protocol::session::{Event, SessionStatus};
+use serde_json::json;
+
+use super::watch::{HOST_RESTARTED, SELF_TERMINATED};
+use super::{IDLE, InHand, Work};
+use crate::app::notice;
+use crate::app::session::{LOG_LIMIT, chain};
+use crate::app::transition::advance;
+use crate::error::Problem;
+use crate::state::App;
+use crate::store::kernel::Kernel as KernelRow;
+use crate::store::session::Session;
+use crate::store::{self, At};
+
+/// How long processes may take to end by themselves.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// The home of a session that ended against its owner's will is kept for so long.
+const KEEP_HOME: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
+    let (ending, ended) = work
+        .app
+        .store
+        .read(|db| -> Result<_, Problem> {
+            let ending = store::session::in_status(db, &[SessionStatus::Terminating])?;
+            Ok((ending, store::session::with_remains(db)?))
+        })
+        .await?;
+    for session in ending.into_iter().chain(ended) {
+        if kept(&session, &work.app) {
+            continue;
+        }
+        if let Some(in_hand) = work.take(session.id) {
+            work.tasks.spawn(end(work.clone(), session, in_hand));
+        }
+    }
+    Ok(IDLE)
+}
+
+/// Whether what is left of a session stays for now. Its log is looked after at its end.
+fn kept(session: &Session, app: &App) -> bool {
+    let against_will = matches!(
+        session.status_info.as_deref(),
+        Some(HOST_RESTARTED | SELF_TERMINATED)
+    );
+    let age = |at: At| (app.clock)().duration_since(at.0);
+    against_will && session.terminated_at.is_some_and(|at| age(at) < KEEP_HOME)
+}
+
+async fn end(work: Work, session: Session, in_hand: InHand) {
+    let ended = try_end(&work.app, &session).await;
+    if let Err(problem) = &ended {
+        tracing::error!(session = %session.id, %problem, "end");
+        // Letting go rings the bell: without a pause a full disk would be asked without end.
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            () = work.app.stop.cancelled() => {}
+        }
+    }
+    drop(in_hand);
+}
+
+async fn try_end(app: &App, session: &Session) -> Result<(), Problem> {
+    let id = session.id;
+    let rows = app
+        .store
+        .read(move |db| -> Result<_, Problem> { Ok(store::kernel::of_session(db, id)?) })
+        .await?;
+    let grace = if session.terminate_forced {
+        Duration::ZERO
+    } else {
+        GRACE
+    };
+    for row in rows.iter().filter(|row| row.removed_at.is_none()) {
+        halt(app, session, row, grace).await?;
+    }
+    if session.status == SessionStatus::Terminating {
+        let reason = session.terminate_reason.clone();
+        let reason = reason.as_deref().unwrap_or("user-requested");
+        advance(app, id, &[Event::Terminated], reason, |_, _| {}).await?;
+        app.nudge.schedule.notify_one();
+    }
+    for row in rows.into_iter().filter(|row| row.removed_at.is_none()) {
+        app.runtime
+            .remove(row.id)
+            .await
+            .map_err(|error| Problem::internal(chain(&error)))?;
+        update(app, row.id, |row| row.removed_at = Some(At::now())).await?;
+    }
+    Ok(())
+}
+
+/// Ends one kernel if it runs, and keeps what it said last.
+async fn halt(
+    app: &App,
+    session: &Session,
+    row: &KernelRow,
+    grace: Duration,
+) -> Result<(), Problem> {
+    let handle = match app.kernels.get(row.id) {
+        Some(kernel) => Some(kernel),
+        None => app
+            .runtime
+            .adopt(row.id)
+            .await
+            .map_err(|error| Problem::internal(chain(&error)))?,
+    };
+    if let Some(kernel) = handle {
+        if let Err(problem) = notice::collect(app, session.id, kernel.as_ref()).await {
+            tracing::debug!(session = %session.id, %problem, "notices");
+        }
+        if let Ok(stats) = kernel.stats().await {
+            update(app, row.id, move |row| row.last_stat = Some(json!(stats))).await?;
+        }
+        kernel
+            .terminate(grace)
+            .await
+            .map_err(|error| Problem::internal(chain(&error)))?;
+        app.kernels.remove(row.id);
+    }
+    keep_log(app, row.id).await
+}
+
+/// Moves a kernel's log into the store, where it outlives the kernel.
+pub(super) async fn keep_log(app: &App, id: uuid::Uuid) -> Result<(), Problem> {
+    let text = match app.runtime.logs(id, LOG_LIMIT).await {
+        Ok(text) => text,
+        Err(error) => {
+            tracing::debug!(kernel = %id, %error, "no log");
+            return Ok(());
+        }
+    };
+    app.store
+        .write(move |tx| -> Result<_, Problem> { Ok(store::kernel::keep_log(tx, id, &text)?) })
+        .await
+}
+
+async fn update(
+    app: &App,
+    id: uuid::Uuid,
+    edit: impl FnOnce(&mut KernelRow) + Send + 'static,
+) -> Result<(), Problem> {
+    app.store
+        .write(move |tx| -> Result<_, Problem> {
+            let Some(mut row) = store::kernel::get(tx, id)? else {
+                return Ok(());
+            };
+            edit(&mut row);
+            Ok(store::kernel::put(tx, &row)?)
+        })
+        .await
+}

@@ -1,0 +1,108 @@
+//! Logging in and the caller's own account over HTTP.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use protocol::api::auth::{Authorize, Authorized};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::extract::{Body, Params};
+use crate::app::user;
+use crate::auth::Caller;
+use crate::error::Problem;
+use crate::state::App;
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/auth", get(test).post(echo))
+        .route("/auth/test", get(test).post(echo))
+        .route("/auth/authorize", post(authorize))
+        .route("/auth/logout", post(logout))
+        .route("/auth/role", get(role))
+        .route("/auth/my-ip", get(my_ip))
+        .route("/auth/update-password", post(update_password))
+        .route("/auth/update-full-name", post(update_full_name))
+}
+
+async fn test(_: Caller) -> Json<Value> {
+    Json(json!({ "authorized": "yes", "echo": "" }))
+}
+
+#[derive(Deserialize)]
+struct Echo {
+    echo: String,
+}
+
+async fn echo(_: Caller, Body(body): Body<Echo>) -> Json<Value> {
+    Json(json!({ "authorized": "yes", "echo": body.echo }))
+}
+
+async fn authorize(
+    State(app): State<App>,
+    Body(request): Body<Authorize>,
+) -> Result<Json<Authorized>, Problem> {
+    user::authorize(&app, request).await.map(Json)
+}
+
+/// A keypair stays what it is: there is no login session to end.
+async fn logout() -> Json<Value> {
+    Json(json!({}))
+}
+
+#[derive(Deserialize)]
+struct RoleQuery {
+    #[serde(default)]
+    group: Option<Uuid>,
+}
+
+async fn role(
+    State(app): State<App>,
+    caller: Caller,
+    Params(query): Params<RoleQuery>,
+) -> Result<Json<Value>, Problem> {
+    user::role(&app, &caller, query.group).await.map(Json)
+}
+
+/// The engine listens on loopback only, so everybody comes from there.
+async fn my_ip(_: Caller) -> Json<Value> {
+    Json(json!({ "client_ip": "127.0.0.1" }))
+}
+
+#[derive(Deserialize)]
+struct UpdatePassword {
+    old_password: String,
+    new_password: String,
+    new_password2: String,
+}
+
+async fn update_password(
+    State(app): State<App>,
+    caller: Caller,
+    Body(body): Body<UpdatePassword>,
+) -> Result<Response, Problem> {
+    if body.new_password != body.new_password2 {
+        let mismatch = Json(json!({ "error_msg": "new password mismatch" }));
+        return Ok((StatusCode::BAD_REQUEST, mismatch).into_response());
+    }
+    user::update_password(&app, &caller, body.old_password, body.new_password).await?;
+    Ok(Json(json!({ "error_msg": null })).into_response())
+}
+
+#[derive(Deserialize)]
+struct UpdateFullName {
+    email: String,
+    full_name: String,
+}
+
+async fn update_full_name(
+    State(app): State<App>,
+    caller: Caller,
+    Body(body): Body<UpdateFullName>,
+) -> Result<Json<Value>, Problem> {
+    user::update_full_name(&app, &caller, &body.email, body.full_name).await?;
+    Ok(Json(json!({})))
+}

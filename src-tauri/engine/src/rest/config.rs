@@ -1,0 +1,82 @@
+//! `/config` over HTTP: what kinds of resources and folders there are.
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use protocol::slots::{CPU, MEM, unit};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::extract::Params;
+use crate::app::resource;
+use crate::auth::{Caller, Superadmin};
+use crate::error::Problem;
+use crate::state::App;
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/config/resource-slots", get(slots))
+        .route("/config/resource-slots/details", get(details))
+        .route("/config/vfolder-types", get(folder_types))
+        .route("/config/docker-registries", get(registries))
+}
+
+async fn slots(State(app): State<App>, _: Caller) -> Result<Json<Value>, Problem> {
+    let slots = resource::slots(&app).await?;
+    let units: Map<String, Value> = slots
+        .into_iter()
+        .map(|slot| (slot.clone(), json!(unit(&slot))))
+        .collect();
+    Ok(Json(Value::Object(units)))
+}
+
+#[derive(Deserialize)]
+struct DetailsQuery {
+    sgroup: Option<String>,
+}
+
+async fn details(
+    State(app): State<App>,
+    _: Caller,
+    Params(query): Params<DetailsQuery>,
+) -> Result<Json<Value>, Problem> {
+    if let Some(group) = &query.sgroup {
+        resource::group(&app, group).await?;
+    }
+    let slots = resource::slots(&app).await?;
+    Ok(Json(Value::Object(
+        slots
+            .into_iter()
+            .map(|slot| (slot.clone(), detail(&slot)))
+            .collect(),
+    )))
+}
+
+/// How a slot is shown (protocol page "Administrative REST" §1).
+fn detail(slot: &str) -> Value {
+    let (name, description, display_unit, icon, digits) = match slot {
+        CPU => ("CPU", "CPU", "Core", "cpu", 0),
+        MEM => ("RAM", "Memory", "GiB", "ram", 0),
+        "cuda.device" => ("GPU", "CUDA-capable GPU", "GPU", "gpu1", 0),
+        "cuda.shares" => ("fGPU", "CUDA-capable GPU (fractional)", "fGPU", "gpu1", 2),
+        "rocm.device" => ("GPU", "ROCm-capable GPU", "GPU", "gpu2", 0),
+        other => (other, other, other, "npu_generic", 0),
+    };
+    json!({
+        "slot_name": slot,
+        "human_readable_name": name,
+        "description": description,
+        "display_unit": display_unit,
+        "number_format": { "binary": slot == MEM, "round_length": digits },
+        "display_icon": icon,
+    })
+}
+
+async fn folder_types(_: Caller) -> Json<Value> {
+    Json(json!(["user", "group"]))
+}
+
+/// There are none: images come with the runtime.
+async fn registries(_: Superadmin) -> Json<Value> {
+    Json(json!({}))
+}

@@ -1,0 +1,36 @@
+//! `GET /`: which protocol is spoken here, and what this engine can do beyond it.
+
+use axum::routing::get;
+use axum::{Json, Router};
+use protocol::version::ApiVersion;
+use serde_json::{Value, json};
+
+use crate::state::App;
+
+/// The release of the manager whose behaviour is followed.
+pub(crate) const MANAGER: &str = "26.8.0";
+
+/// What this engine offers beyond the manager API.
+pub(crate) const CAPABILITIES: [&str; 9] = [
+    "local-login",
+    "ssh-info",
+    "app-state",
+    "app-install",
+    "unsaved",
+    "save-home",
+    "live-stats",
+    "notices",
+    "host-environments",
+];
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new().route("/", get(root))
+}
+
+async fn root() -> Json<Value> {
+    Json(json!({
+        "version": ApiVersion::CURRENT,
+        "manager": MANAGER,
+        "gangway": { "version": env!("CARGO_PKG_VERSION"), "capabilities": CAPABILITIES },
+    }))
+}

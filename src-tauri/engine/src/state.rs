@@ -1,0 +1,136 @@
+//! What every request and every reconciler can reach.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use db::Database;
+use runtime::{Kernel, KernelId, Runtime};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::execute::Runs;
+use crate::auth::RateLimiter;
+use crate::error::Problem;
+use crate::events::Events;
+use crate::storage::Storage;
+
+/// The engine's parts. Cheap to clone; the state of every axum handler.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Parts>);
+
+/// See [`App`].
+pub(crate) struct Parts {
+    /// Tables.
+    pub(crate) store: Database,
+    /// The files of data folders.
+    pub(crate) storage: Storage,
+    /// Where kernels run.
+    pub(crate) runtime: Arc<dyn Runtime>,
+    /// Kernels that run and can be talked to.
+    pub(crate) kernels: Kernels,
+    /// Code that runs in sessions.
+    pub(crate) runs: Runs,
+    /// What happens to sessions, for those who listen.
+    pub(crate) events: Events,
+    /// Wakes the reconcilers.
+    pub(crate) nudge: Nudge,
+    /// Why the reconcilers can't go on for now, such as a full disk.
+    pub(crate) trouble: Trouble,
+    /// Requests counted by access key.
+    pub(crate) rate: RateLimiter,
+    /// Where everything lies; folders are in `<data>/folders`.
+    pub(crate) data_dir: PathBuf,
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) endpoint: String,
+    /// Reads the time.
+    pub(crate) clock: fn() -> jiff::Timestamp,
+    /// Cancelled when the engine stops; sessions stay.
+    pub(crate) stop: CancellationToken,
+}
+
+impl App {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Handles of running kernels. Filled by starting and adopting, emptied when one ends.
+#[derive(Default)]
+pub(crate) struct Kernels(Mutex<HashMap<KernelId, Arc<dyn Kernel>>>);
+
+impl Kernels {
+    pub(crate) fn get(&self, id: KernelId) -> Option<Arc<dyn Kernel>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
+    }
+
+    pub(crate) fn insert(&self, kernel: Arc<dyn Kernel>) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(kernel.id(), kernel);
+    }
+
+    pub(crate) fn remove(&self, id: KernelId) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
+    }
+}
+
+/// One bell for each reconciler. A ring while it works is kept until it looks again.
+#[derive(Default)]
+pub(crate) struct Nudge {
+    pub(crate) schedule: Notify,
+    pub(crate) start: Notify,
+    pub(crate) stop: Notify,
+}
+
+/// What keeps the reconcilers from their work. They try again by themselves; who waits for them is
+/// told meanwhile.
+pub(crate) struct Trouble(watch::Sender<Option<Problem>>);
+
+impl Default for Trouble {
+    fn default() -> Self {
+        Self(watch::Sender::new(None))
+    }
+}
+
+impl Trouble {
+    pub(crate) fn set(&self, problem: Option<Problem>) {
+        self.0.send_if_modified(|now| {
+            let changed = now.is_some() != problem.is_some();
+            *now = problem;
+            changed
+        });
+    }
+
+    /// Resolves when there is trouble.
+    pub(crate) async fn arises(&self) -> Problem {
+        let mut watched = self.0.subscribe();
+        let found = watched
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|problem| problem.clone());
+        match found {
+            Some(problem) => problem,
+            // The engine itself holds the other end.
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Domains: the outermost scope.
+
+use db::rusqlite::{Connection, OptionalExtension, Result, Row};
+use protocol::slots::ResourceSlots;
+
+use super::{At, Json};
+
+/// A domain.
+#[derive(Debug, Clone)]
+pub(crate) struct Domain {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) is_active: bool,
+    /// A slot that is not named is unlimited.
+    pub(crate) total_resource_slots: ResourceSlots,
+    pub(crate) created_at: At,
+}
+
+const COLUMNS: &str = "name, description, is_active, total_resource_slots, created_at";
+
+fn read(row: &Row<'_>) -> Result<Domain> {
+    Ok(Domain {
+        name: row.get(0)?,
+        description: row.get(1)?,
+        is_active: row.get(2)?,
+        total_resource_slots: row.get::<_, Json<_>>(3)?.0,
+        created_at: row.get(4)?,
+    })
+}
+
+/// The domain `name`.
+pub(crate) fn get(db: &Connection, name: &str) -> Result<Option<Domain>> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} FROM domain WHERE name = ?1"))?
+        .query_row([name], read)
+        .optional()
+}
+
+/// Makes a domain without limits.
+pub(crate) fn insert(db: &Connection, name: &str) -> Result<()> {
+    db.execute(
+        "INSERT INTO domain (name, created_at) VALUES (?1, ?2)",
+        (name, At::now()),
+    )?;
+    Ok(())
+}
+
+/// Every domain, by name.
+pub(crate) fn list(db: &Connection) -> Result<Vec<Domain>> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} FROM domain ORDER BY name"))?
+        .query_map([], read)?
+        .collect()
+}

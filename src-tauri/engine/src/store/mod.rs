@@ -1,0 +1,137 @@
+//! The engine's tables, one file per noun. SQL lives here and nowhere else.
+//!
+//! Functions take a connection (a transaction is one too), so that `app` decides what is one
+//! transaction: `app.store.write(|tx| store::session::insert(tx, &row))`.
+
+pub(crate) mod domain;
+pub(crate) mod folder;
+pub(crate) mod image;
+pub(crate) mod kernel;
+pub(crate) mod keypair;
+pub(crate) mod notice;
+pub(crate) mod policy;
+pub(crate) mod preset;
+pub(crate) mod project;
+pub(crate) mod resource_group;
+pub(crate) mod session;
+pub(crate) mod setting;
+pub(crate) mod user;
+
+use db::Migration;
+use db::rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use jiff::Timestamp;
+
+/// Never edit a released step: add the next.
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "core",
+        sql: include_str!("migrations/0001_core.sql"),
+    },
+    Migration {
+        name: "folder",
+        sql: include_str!("migrations/0002_folder.sql"),
+    },
+    Migration {
+        name: "image",
+        sql: include_str!("migrations/0003_image.sql"),
+    },
+    Migration {
+        name: "preset",
+        sql: include_str!("migrations/0004_preset.sql"),
+    },
+    Migration {
+        name: "session-environments",
+        sql: include_str!("migrations/0005_session_environments.sql"),
+    },
+];
+
+/// A moment as the tables keep it: microseconds since 1970, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct At(pub(crate) Timestamp);
+
+impl At {
+    pub(crate) fn now() -> Self {
+        Self(Timestamp::now())
+    }
+
+    /// ISO 8601 as the manager writes it: microseconds and a numeric offset.
+    pub(crate) fn iso(self) -> String {
+        self.0.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string()
+    }
+}
+
+impl ToSql for At {
+    fn to_sql(&self) -> db::rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.as_microsecond().into())
+    }
+}
+
+impl FromSql for At {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Timestamp::from_microsecond(value.as_i64()?)
+            .map(Self)
+            .map_err(FromSqlError::other)
+    }
+}
+
+/// A value that the tables keep as its JSON text.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: serde::Serialize> ToSql for Json<T> {
+    fn to_sql(&self) -> db::rusqlite::Result<ToSqlOutput<'_>> {
+        serde_json::to_string(&self.0)
+            .map(Into::into)
+            .map_err(|error| db::rusqlite::Error::ToSqlConversionFailure(error.into()))
+    }
+}
+
+impl<T: serde::de::DeserializeOwned> FromSql for Json<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        serde_json::from_str(value.as_str()?)
+            .map(Self)
+            .map_err(FromSqlError::other)
+    }
+}
+
+/// An id as its hyphenated text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Id(pub(crate) uuid::Uuid);
+
+impl ToSql for Id {
+    fn to_sql(&self) -> db::rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.hyphenated().to_string().into())
+    }
+}
+
+impl FromSql for Id {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        uuid::Uuid::parse_str(value.as_str()?)
+            .map(Self)
+            .map_err(FromSqlError::other)
+    }
+}
+
+/// A word of the protocol, as its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Word<T>(pub(crate) T);
+
+impl<T: std::fmt::Display> ToSql for Word<T> {
+    fn to_sql(&self) -> db::rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.to_string().into())
+    }
+}
+
+impl<T> FromSql for Word<T>
+where
+    T: std::str::FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value
+            .as_str()?
+            .parse()
+            .map(Self)
+            .map_err(FromSqlError::other)
+    }
+}

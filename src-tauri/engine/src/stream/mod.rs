@@ -1,0 +1,16 @@
+//! What stays open: WebSockets into sessions, and event streams.
+
+pub(crate) mod events;
+pub(crate) mod execute;
+pub(crate) mod tcpproxy;
+
+use axum::Router;
+
+use crate::state::App;
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .merge(events::routes())
+        .merge(execute::routes())
+        .merge(tcpproxy::routes())
+}

@@ -1,0 +1,210 @@
+//! An engine as a program of its own, and signed requests to it.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use protocol::api::auth::LocalLogin;
+use protocol::signing;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio_tungstenite::MaybeTlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+use crate::support::{self, VERSION, answer};
+
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// An engine as its users have it: a process that can be killed.
+pub(crate) struct Program {
+    child: Child,
+    home: TempDir,
+    login: LocalLogin,
+    client: reqwest::Client,
+}
+
+pub(crate) fn runner() -> PathBuf {
+    let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target");
+    let found = ["debug", "release"]
+        .map(|profile| {
+            target
+                .join("x86_64-unknown-linux-musl")
+                .join(profile)
+                .join("gangway-runner")
+        })
+        .into_iter()
+        .filter(|path| path.is_file())
+        .max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
+    std::env::var_os("GANGWAY_RUNNER")
+        .map(PathBuf::from)
+        .or(found)
+        .expect("build gangway-runner for musl first: cargo xtask test does")
+}
+
+impl Program {
+    pub(crate) async fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    pub(crate) async fn start_in(home: TempDir) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_gangway-engine"))
+            .arg("--log-level")
+            .arg("engine=debug,runtime=debug,info")
+            .env("GANGWAY_HOME", home.path())
+            .env("GANGWAY_RUNNER", runner())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = lines
+            .next_line()
+            .await
+            .unwrap()
+            .expect("the engine says that it is ready");
+        assert!(ready.starts_with("ready http://127.0.0.1:"), "{ready}");
+        let (_, login) = support::local(&home, "POST", "/gangway/login").await;
+        let login = serde_json::from_value(login).unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self {
+            child,
+            home,
+            login,
+            client,
+        }
+    }
+
+    /// kill -9, and a new engine on the same data.
+    pub(crate) async fn killed_and_started_again(mut self) -> Self {
+        self.child.kill().await.unwrap();
+        Self::start_in(self.home).await
+    }
+
+    pub(crate) fn headers(
+        &self,
+        method: &Method,
+        target: &str,
+        content_type: &str,
+    ) -> [(&'static str, String); 3] {
+        let date = jiff::Timestamp::now().to_string();
+        let request = signing::Request {
+            method: method.as_str(),
+            target,
+            authority: self.login.endpoint.strip_prefix("http://").unwrap(),
+            date: &date,
+            content_type,
+            version: VERSION,
+        };
+        let authorization =
+            signing::authorization(&request, &self.login.access_key, &self.login.secret_key);
+        [
+            ("Date", date),
+            ("X-BackendAI-Version", VERSION.to_owned()),
+            ("Authorization", authorization.unwrap()),
+        ]
+    }
+
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        target: &str,
+        content_type: &str,
+    ) -> reqwest::RequestBuilder {
+        let url = format!("{}{target}", self.login.endpoint);
+        let mut request = self.client.request(method.clone(), url);
+        for (name, value) in self.headers(&method, target, content_type) {
+            request = request.header(name, value);
+        }
+        request
+    }
+
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
+        let mut request = self
+            .request(method, target, "application/json")
+            .header("Content-Type", "application/json");
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        answer(request.send().await.unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, target: &str) -> Value {
+        let (status, body) = self.call(Method::GET, target, None).await;
+        assert_eq!(status, 200, "{target}: {body}");
+        body
+    }
+
+    pub(crate) async fn post(&self, target: &str, body: Value) -> (u16, Value) {
+        self.call(Method::POST, target, Some(body)).await
+    }
+
+    pub(crate) async fn launch(&self, name: &str, config: Value) -> Value {
+        let body = json!({
+            "name": name, "image": "local/host:latest", "type": "interactive", "group": "default",
+            "domain": "default", "config": config,
+        });
+        let (status, body) = self.post("/session", body).await;
+        assert_eq!(status, 201, "{body}");
+        assert_eq!(body["status"], "RUNNING", "{body}");
+        body
+    }
+
+    /// Runs a shell command in a session: its exit code and what it printed.
+    pub(crate) async fn shell(&self, session: &str, command: &str) -> (i64, String) {
+        let begin = json!({ "mode": "batch", "options": { "exec": command } });
+        let mut text = String::new();
+        let (status, mut body) = self.post(&format!("/session/{session}"), begin).await;
+        loop {
+            assert_eq!(status, 200, "{body}");
+            let result = &body["result"];
+            for piece in result["console"].as_array().unwrap() {
+                text.push_str(piece[1].as_str().unwrap());
+            }
+            if result["status"] == "finished" {
+                return (result["exitCode"].as_i64().unwrap(), text);
+            }
+            let more = json!({ "mode": "continue", "code": "", "runId": result["runId"] });
+            body = self.post(&format!("/session/{session}"), more).await.1;
+        }
+    }
+
+    pub(crate) async fn open(&self, session: &str, query: &str) -> Socket {
+        let target = format!("/stream/session/{session}/tcpproxy?{query}");
+        let url = format!(
+            "{}{target}",
+            self.login.endpoint.replace("http://", "ws://")
+        );
+        let mut request = url.into_client_request().unwrap();
+        for (name, value) in self.headers(&Method::GET, &target, signing::DEFAULT_CONTENT_TYPE) {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        tokio_tungstenite::connect_async(request).await.unwrap().0
+    }
+
+    /// Waits until a session is in `status`, by its events.
+    pub(crate) async fn until(&self, session: &str, status: &str) -> Value {
+        let target = format!("/events/session?sessionId={session}&scope=session");
+        let request = self.request(Method::GET, &target, signing::DEFAULT_CONTENT_TYPE);
+        let mut events = request.send().await.unwrap();
+        assert_eq!(events.headers()["content-type"], "text/event-stream");
+        loop {
+            let info = self.get(&format!("/session/{session}")).await;
+            if info["status"] == status {
+                return info;
+            }
+            let next = tokio::time::timeout(Duration::from_secs(60), events.chunk()).await;
+            next.expect("an event within a minute")
+                .unwrap()
+                .expect("the stream goes on");
+        }
+    }
+}

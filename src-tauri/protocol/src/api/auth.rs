@@ -1,0 +1,128 @@
+//! Discovery and login (protocol page "Authentication" §3 and §4).
+
+use serde::{Deserialize, Serialize};
+
+use crate::version::ApiVersion;
+
+/// What `GET /` answers, without login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// The newest API version that the manager speaks.
+    pub version: ApiVersion,
+    /// The manager's own version: `26.8.0`.
+    pub manager: String,
+    /// What only our engine offers; absent from every other manager.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gangway: Option<Extensions>,
+}
+
+/// The extensions of our engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extensions {
+    /// The engine's version: `0.1.0`.
+    pub version: String,
+    /// Names of what it can do, never assumed, always looked up here.
+    pub capabilities: Vec<String>,
+}
+
+/// The body of `POST /auth/authorize`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Authorize {
+    /// Always `keypair`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The domain to log in to.
+    pub domain: String,
+    /// E-mail address or user name.
+    pub username: String,
+    /// In the clear, as the protocol wants it.
+    pub password: String,
+    /// The one-time password, where the account needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otp: Option<String>,
+    /// Take over when too many are logged in.
+    #[serde(default)]
+    pub force: bool,
+}
+
+impl std::fmt::Debug for Authorize {
+    /// Everything but the passwords.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authorize")
+            .field("domain", &self.domain)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What `POST /auth/authorize` answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Authorized {
+    /// The keypair and whose it is.
+    pub data: AuthorizedKeypair,
+}
+
+/// The keypair of a login.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct AuthorizedKeypair {
+    /// `success`; absent in old managers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_type: Option<String>,
+    /// The public half.
+    pub access_key: String,
+    /// The secret half.
+    pub secret_key: String,
+    /// `superadmin`, `admin`, `user` or `monitor`.
+    pub role: String,
+    /// `active`, or why not.
+    pub status: String,
+    /// The user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<uuid::Uuid>,
+    /// Always `keypair`.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+}
+
+impl std::fmt::Debug for AuthorizedKeypair {
+    /// Everything but the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthorizedKeypair")
+            .field("access_key", &self.access_key)
+            .field("role", &self.role)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What `POST /gangway/login` answers on the engine's owner-only socket.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct LocalLogin {
+    /// The public half.
+    pub access_key: String,
+    /// The secret half.
+    pub secret_key: String,
+    /// The account's e-mail address.
+    pub email: String,
+    /// The account's user name.
+    pub username: String,
+    /// `superadmin`, `admin`, `user` or `monitor`.
+    pub role: String,
+    /// The account's domain.
+    pub domain: String,
+    /// The account's first project.
+    pub project: String,
+    /// Where the manager API is served.
+    pub endpoint: String,
+}
+
+impl std::fmt::Debug for LocalLogin {
+    /// Everything but the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalLogin")
+            .field("access_key", &self.access_key)
+            .field("email", &self.email)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}

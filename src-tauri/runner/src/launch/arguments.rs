@@ -1,0 +1,77 @@
+//! The plan in bubblewrap's words.
+
+use std::{ffi::OsStr, os::fd::RawFd, os::unix::ffi::OsStrExt};
+
+use protocol::runner::launch::{HOME, INNER_ID, Layer};
+
+/// Arguments for bubblewrap, each ended by a zero byte, as its `--args` wants them.
+pub(super) fn bubblewrap(layout: &[Layer], hostname: &str, filters: &[RawFd]) -> Vec<u8> {
+    let mut list = Arguments::default();
+    let id = INNER_ID.to_string();
+    list.add(["--unshare-user", "--uid", &id, "--gid", &id]);
+    list.add([
+        "--unshare-pid",
+        "--as-pid-1",
+        "--unshare-ipc",
+        "--unshare-uts",
+    ]);
+    list.add(["--unshare-cgroup-try", "--hostname", hostname]);
+    // The outermost process is the supervisor; from here on everything ends with it.
+    list.add([
+        "--die-with-parent",
+        "--new-session",
+        "--cap-drop",
+        "ALL",
+        "--clearenv",
+    ]);
+    for layer in layout {
+        list.layer(layer);
+    }
+    list.add(["--chdir", HOME]);
+    for filter in filters {
+        list.add(["--add-seccomp-fd", &filter.to_string()]);
+    }
+    list.0
+}
+
+#[derive(Default)]
+struct Arguments(Vec<u8>);
+
+impl Arguments {
+    fn add<S: AsRef<OsStr>>(&mut self, words: impl IntoIterator<Item = S>) {
+        for word in words {
+            self.0.extend_from_slice(word.as_ref().as_bytes());
+            self.0.push(0);
+        }
+    }
+
+    fn layer(&mut self, layer: &Layer) {
+        match layer {
+            Layer::Bind {
+                source,
+                target,
+                read_only,
+                ..
+            } => {
+                let verb = if *read_only { "--ro-bind" } else { "--bind" };
+                self.add([OsStr::new(verb), source.as_os_str(), target.as_os_str()]);
+            }
+            Layer::Tmpfs { target, size, mode } => {
+                self.add(["--perms", &format!("{mode:04o}")]);
+                if let Some(size) = size {
+                    self.add(["--size", &size.to_string()]);
+                }
+                self.add([OsStr::new("--tmpfs"), target.as_os_str()]);
+            }
+            Layer::Directory { target } => self.add([OsStr::new("--dir"), target.as_os_str()]),
+            Layer::Link { to, target } => {
+                self.add([OsStr::new("--symlink"), to.as_os_str(), target.as_os_str()]);
+            }
+            Layer::Proc { target } => self.add([OsStr::new("--proc"), target.as_os_str()]),
+            Layer::Dev { target } => self.add([OsStr::new("--dev"), target.as_os_str()]),
+            Layer::ReadOnly { target } => {
+                self.add([OsStr::new("--remount-ro"), target.as_os_str()])
+            }
+        }
+    }
+}

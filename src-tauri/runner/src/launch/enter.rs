@@ -1,0 +1,125 @@
+//! The step from the host into the sandbox.
+
+use std::{
+    fs,
+    io::{self, Write},
+    os::{fd::RawFd, unix::process::CommandExt},
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
+
+use nix::{
+    sched::{CloneFlags, unshare},
+    sys::{
+        prctl,
+        resource::{Resource, getrlimit, setrlimit},
+        signal::Signal,
+        socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, send, socket},
+    },
+    unistd::{Gid, Uid},
+};
+use protocol::runner::launch::RUNNER_PATH;
+use serde::{Deserialize, Serialize};
+
+use super::{Doing, LaunchError, become_user};
+use crate::fds;
+
+/// Open files that a session may have, where the host allows as many.
+const OPEN_FILES: u64 = 1 << 20;
+
+/// What the supervisor tells this process.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Orders {
+    pub(super) become_user: Option<(u32, u32)>,
+    pub(super) cgroups: Vec<PathBuf>,
+    pub(super) bubblewrap: PathBuf,
+    /// Descriptor with bubblewrap's arguments.
+    pub(super) arguments: RawFd,
+    /// Descriptor to announce on that the namespaces are made.
+    pub(super) announce: RawFd,
+    /// Descriptors for the runner.
+    pub(super) session: Vec<RawFd>,
+    pub(super) process_limit: Option<u64>,
+    pub(super) has_network: bool,
+}
+
+/// Becomes bubblewrap; returns only when that fails.
+pub(crate) fn enter() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let number = std::env::args_os().nth(2).unwrap_or_default();
+    let orders: Orders = serde_json::from_slice(&fds::read_inherited(&number)?)?;
+    Err(Box::new(attempt(&orders)?))
+}
+
+fn attempt(orders: &Orders) -> Result<io::Error, LaunchError> {
+    for group in &orders.cgroups {
+        // 0 means the process that writes.
+        fs::write(group, "0").doing(format!("join {}", group.display()))?;
+    }
+    become_user(orders.become_user)?;
+    limit(Resource::RLIMIT_NOFILE, OPEN_FILES)?;
+    if let Some(processes) = orders.process_limit {
+        limit(Resource::RLIMIT_NPROC, processes)?;
+    }
+    make_namespaces()?;
+    loopback_up()?;
+    let announce = fds::inherited(orders.announce.to_string().as_ref()).doing("announce")?;
+    if orders.has_network {
+        fs::File::from(announce).write_all(b"1").doing("announce")?;
+    }
+    // After the last change of user, which would clear it.
+    prctl::set_pdeathsig(Signal::SIGKILL).doing("end with the supervisor")?;
+    let mut command = Command::new(&orders.bubblewrap);
+    command
+        .arg("--args")
+        .arg(orders.arguments.to_string())
+        .arg("--");
+    command.arg(RUNNER_PATH).arg("session");
+    command.args(orders.session.iter().map(RawFd::to_string));
+    Ok(command.exec())
+}
+
+/// Sets a limit as far as the host's own allows: raising that needs rights that even root may lack.
+fn limit(resource: Resource, wanted: u64) -> Result<(), LaunchError> {
+    let (_, hard) = getrlimit(resource).doing("read a limit")?;
+    let value = wanted.min(hard);
+    setrlimit(resource, value, value).doing("set a limit")
+}
+
+fn make_namespaces() -> Result<(), LaunchError> {
+    let (uid, gid) = (Uid::current(), Gid::current());
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).doing("make a user namespace")?;
+    fs::write("/proc/self/setgroups", "deny").doing("give up groups")?;
+    fs::write("/proc/self/uid_map", format!("0 {uid} 1")).doing("map the user")?;
+    fs::write("/proc/self/gid_map", format!("0 {gid} 1")).doing("map the group")
+}
+
+/// A new network namespace has its loopback interface down.
+fn loopback_up() -> Result<(), LaunchError> {
+    const NEW_LINK: u16 = 16;
+    const REQUEST: u16 = 1;
+    const UP: u32 = 1;
+    let mut message = Vec::with_capacity(32);
+    message.extend_from_slice(&32_u32.to_ne_bytes());
+    message.extend_from_slice(&NEW_LINK.to_ne_bytes());
+    message.extend_from_slice(&REQUEST.to_ne_bytes());
+    message.extend_from_slice(&[0; 8]);
+    message.extend_from_slice(&[0; 4]);
+    // The loopback interface is always the first.
+    message.extend_from_slice(&1_i32.to_ne_bytes());
+    message.extend_from_slice(&UP.to_ne_bytes());
+    message.extend_from_slice(&UP.to_ne_bytes());
+    let netlink = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkRoute,
+    )
+    .doing("talk to the network namespace")?;
+    send(
+        std::os::fd::AsRawFd::as_raw_fd(&netlink),
+        &message,
+        MsgFlags::empty(),
+    )
+    .doing("bring loopback up")?;
+    Ok(())
+}

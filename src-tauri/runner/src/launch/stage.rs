@@ -1,0 +1,138 @@
+//! As root: gathers what the sandbox shows in a place that the session's user can reach.
+//!
+//! Session homes and data folders lie in directories that only root may enter. Each is opened by
+//! root without following links, then bound into a small file system in a mount namespace of our
+//! own, which the sandbox takes them from.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+    sys::stat::{Mode, SFlag, makedev, mknod},
+};
+use protocol::runner::launch::{LaunchPlan, Layer, Network};
+use rustix::fs::{CWD, OFlags, ResolveFlags, openat2};
+
+use super::{Doing, LaunchError};
+
+/// Where things are gathered; what the host has there is not needed to build a sandbox.
+const STAGE: &str = "/tmp";
+
+/// Gathers, and gives the layout with the new sources.
+pub(super) fn collect(plan: &LaunchPlan) -> Result<Vec<Layer>, LaunchError> {
+    unshare(CloneFlags::CLONE_NEWNS).doing("make a mount namespace")?;
+    let none: Option<&Path> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none)
+        .doing("separate the mounts")?;
+    // In the new namespace, since only its own mounts can be bound; and before the staging area
+    // hides what lies below it.
+    let mut opened = Vec::new();
+    for layer in &plan.layout {
+        opened.push(match layer {
+            Layer::Bind {
+                source,
+                private: true,
+                ..
+            } => Some(open_source(source)?),
+            _ => None,
+        });
+    }
+    let resolvers = match &plan.network {
+        Network::Pasta {
+            resolv_conf: Some(path),
+            ..
+        } => Some(open_source(path)?),
+        _ => None,
+    };
+    mount(
+        Some("tmpfs"),
+        STAGE,
+        Some("tmpfs"),
+        MsFlags::MS_NOSUID,
+        Some("mode=0755"),
+    )
+    .doing("make a staging area")?;
+    if let Network::Pasta { make_tun: true, .. } = plan.network {
+        make_tun()?;
+    }
+    if let Some(file) = &resolvers {
+        let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let target = Path::new("/etc/resolv.conf");
+        mount(Some(from.as_str()), target, none, MsFlags::MS_BIND, none)
+            .doing("show the resolvers")?;
+    }
+    let mut layout = plan.layout.clone();
+    for (number, (layer, file)) in layout.iter_mut().zip(&opened).enumerate() {
+        if let (Layer::Bind { source, .. }, Some(file)) = (layer, file) {
+            *source = bind(number, file, source)?;
+        }
+    }
+    Ok(layout)
+}
+
+fn open_source(path: &Path) -> Result<File, LaunchError> {
+    // No link anywhere on the way: a session that has the folder already could put one there
+    // between the engine's look and ours.
+    let file = openat2(
+        CWD,
+        path,
+        OFlags::PATH | OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+        ResolveFlags::NO_SYMLINKS,
+    )
+    .map_err(io::Error::from)
+    .doing(format!("open {}", path.display()))?;
+    let file = File::from(file);
+    let kind = file.metadata().doing("look at a folder")?.file_type();
+    if kind.is_dir() || kind.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("neither a directory nor a file"))
+            .doing(format!("mount {}", path.display()))
+    }
+}
+
+fn bind(number: usize, file: &File, source: &Path) -> Result<PathBuf, LaunchError> {
+    let doing = || format!("gather {}", source.display());
+    let place = Path::new(STAGE).join(number.to_string());
+    if file.metadata().doing(doing())?.is_dir() {
+        fs::create_dir(&place).doing(doing())?;
+    } else {
+        File::create(&place).doing(doing())?;
+    }
+    let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let none: Option<&Path> = None;
+    mount(
+        Some(from.as_str()),
+        &place,
+        none,
+        MsFlags::MS_BIND | MsFlags::MS_REC,
+        none,
+    )
+    .doing(doing())?;
+    Ok(place)
+}
+
+/// The network needs a tun device that the session's user may open; many hosts keep it for root.
+fn make_tun() -> Result<(), LaunchError> {
+    let place = Path::new(STAGE).join("tun");
+    let mode = Mode::from_bits_truncate(0o666);
+    mknod(&place, SFlag::S_IFCHR, mode, makedev(10, 200)).doing("make a tun device")?;
+    fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .doing("open the tun device up")?;
+    let none: Option<&Path> = None;
+    mount(
+        Some(&place),
+        Path::new("/dev/net/tun"),
+        none,
+        MsFlags::MS_BIND,
+        none,
+    )
+    .doing("show the tun device")
+}

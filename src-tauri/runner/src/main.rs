@@ -1,0 +1,36 @@
+//! The launcher of sandboxes and what runs inside them, in one program: it is shown inside every
+//! session, so there is nothing else to install there.
+
+use std::process::ExitCode;
+
+mod exec;
+mod fds;
+mod launch;
+mod session;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let mode = arguments.next();
+    let rest: Vec<_> = arguments.collect();
+    let outcome = match mode.as_deref().and_then(|mode| mode.to_str()) {
+        Some("launch") => launch::supervise(),
+        Some("enter") => launch::enter(),
+        Some("session") => session::run(&rest),
+        Some("exec") => exec::run(rest),
+        Some("version") => {
+            println!("{}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("gangway-runner is started by gangway-engine; it does nothing by itself");
+            return ExitCode::from(64);
+        }
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("gangway-runner: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

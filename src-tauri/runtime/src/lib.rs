@@ -1,0 +1,210 @@
+//! Makes kernels exist: the [`Runtime`] trait and one module for each kind of runtime.
+//!
+//! It hides how a kernel is isolated, limited and found again: bubblewrap, pasta, cgroups, user ids,
+//! the control channel to the runner, where logs lie. The engine sees a [`Kernel`] that it can ask
+//! for a connected socket, a service, a file, and how it ended.
+
+mod control;
+mod error;
+mod logs;
+mod metrics;
+pub mod sandbox;
+mod spec;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
+
+pub use error::RuntimeError;
+pub use protocol::runner::{
+    AppPhase, AppState, ArgumentValue, Execute, ExecuteCode, Fault, FaultKind, FileEntry, FileKind,
+    Metric, Notice, NoticeCode, OpenMode, Output, ServiceAnswer, ServiceOptions, SshInfo, Status,
+    Unsaved, UnsavedFile,
+};
+pub use spec::{Batch, Dotfile, ImageRoot, KernelId, KernelSpec, Limits, Mount};
+
+/// A place where kernels can run.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// The machines that it offers, with what they have. The sandbox has one: this computer.
+    async fn nodes(&self) -> Result<Vec<Node>, RuntimeError>;
+
+    /// What this runtime can't do on this computer (no network, advisory limits), found at start.
+    fn notices(&self) -> Vec<Notice>;
+
+    /// The host user that owns what sessions write, when it is not the engine's own: data folders
+    /// must be given to it, or sessions can't write into them.
+    fn owner(&self) -> Option<Owner>;
+
+    /// Starts a kernel; returns when its runner takes work. Nothing is left behind on failure.
+    async fn start(&self, spec: KernelSpec) -> Result<Arc<dyn Kernel>, RuntimeError>;
+
+    /// Finds a kernel that was started by an earlier process of the engine; `None` when it no
+    /// longer runs (its log may still be there: [`Runtime::logs`], [`Runtime::exit`]).
+    async fn adopt(&self, id: KernelId) -> Result<Option<Arc<dyn Kernel>>, RuntimeError>;
+
+    /// How a kernel that no longer runs ended, as far as anything recorded it.
+    async fn exit(&self, id: KernelId) -> Result<Option<Exit>, RuntimeError>;
+
+    /// Log of a kernel, also after its end; the last `tail` bytes at most.
+    async fn logs(&self, id: KernelId, tail: usize) -> Result<String, RuntimeError>;
+
+    /// Removes what is left of an ended kernel: home, log, sockets. No error when nothing is.
+    async fn remove(&self, id: KernelId) -> Result<(), RuntimeError>;
+
+    /// Ends and removes every kernel that the engine does not know, returning their ids. Ended
+    /// kernels that it knows are kept, so that their homes can still be saved.
+    async fn sweep(&self, known: &[KernelId]) -> Result<Vec<KernelId>, RuntimeError>;
+}
+
+/// A running kernel. Dropping the handle leaves the kernel alone.
+#[async_trait]
+pub trait Kernel: Send + Sync {
+    /// Which one it is.
+    fn id(&self) -> KernelId;
+
+    /// Connects to a TCP port inside. The socket is the session's own, already connected: bytes
+    /// pass through nobody else. [`FaultKind::Refused`] when nothing listens there.
+    async fn connect(&self, port: u16) -> Result<TcpStream, RuntimeError>;
+
+    /// Starts an app and waits until its port answers (30 s at most).
+    async fn start_service(
+        &self,
+        name: &str,
+        options: ServiceOptions,
+    ) -> Result<ServiceAnswer, RuntimeError>;
+
+    /// Ends an app.
+    async fn shutdown_service(&self, name: &str) -> Result<(), RuntimeError>;
+
+    /// All apps with their states.
+    async fn apps(&self) -> Result<Vec<AppState>, RuntimeError>;
+
+    /// Host key and login name of the SSH server (service `sshd`).
+    async fn ssh_info(&self) -> Result<SshInfo, RuntimeError>;
+
+    /// Runs a command; the stream ends with [`Output::Finished`]. Dropping it kills the command.
+    async fn execute(
+        &self,
+        execute: Execute,
+    ) -> Result<BoxStream<'static, Result<Output, RuntimeError>>, RuntimeError>;
+
+    /// Sends SIGINT to a run of [`Kernel::execute`], or to all of them.
+    async fn interrupt(&self, run_id: Option<&str>) -> Result<(), RuntimeError>;
+
+    /// The last `tail` bytes of the log.
+    async fn logs(&self, tail: usize) -> Result<String, RuntimeError>;
+
+    /// The log from now on, until the kernel ends.
+    async fn follow_logs(
+        &self,
+    ) -> Result<BoxStream<'static, Result<String, RuntimeError>>, RuntimeError>;
+
+    /// Metrics by name, in the form of the manager API's kernel `live_stat`.
+    async fn stats(&self) -> Result<std::collections::BTreeMap<String, Metric>, RuntimeError>;
+
+    /// What its owner should know, oldest first.
+    async fn notices(&self) -> Result<Vec<Notice>, RuntimeError>;
+
+    /// Lists a directory; paths are relative to `/home/work` and can't leave it.
+    async fn list_files(&self, path: &str) -> Result<Vec<FileEntry>, RuntimeError>;
+
+    /// Opens a regular file inside the home, with the session's own rights.
+    async fn open_file(&self, path: &str, mode: OpenMode) -> Result<tokio::fs::File, RuntimeError>;
+
+    /// Makes a directory with its parents.
+    async fn make_directory(&self, path: &str) -> Result<(), RuntimeError>;
+
+    /// Renames within the home.
+    async fn rename_file(&self, from: &str, to: &str) -> Result<(), RuntimeError>;
+
+    /// Removes a file or a whole directory.
+    async fn remove_file(&self, path: &str) -> Result<(), RuntimeError>;
+
+    /// Files of the home that are lost when the session ends; at most `limit` are counted.
+    async fn unsaved(&self, limit: usize) -> Result<Unsaved, RuntimeError>;
+
+    /// Copies the unsaved files into a directory of the host, given to [`Runtime::owner`].
+    async fn save_unsaved(&self, directory: &Path) -> Result<Saved, RuntimeError>;
+
+    /// Installs an app, streaming what the installer prints.
+    async fn install(
+        &self,
+        app: &str,
+    ) -> Result<BoxStream<'static, Result<InstallEvent, RuntimeError>>, RuntimeError>;
+
+    /// Waits until it has ended, for whatever reason. May be called by many at once.
+    async fn wait(&self) -> Exit;
+
+    /// Ends it: processes get SIGTERM and `grace`, then all are killed. Returns when it is gone.
+    async fn terminate(&self, grace: Duration) -> Result<Exit, RuntimeError>;
+}
+
+/// A machine that a runtime offers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Host name.
+    pub name: String,
+    /// `x86_64`, `aarch64`.
+    pub architecture: String,
+    /// Cores.
+    pub cpu: u32,
+    /// Memory in bytes.
+    pub mem: u64,
+    /// Other resources by slot name (`cuda.device`), none without such devices.
+    pub accelerators: std::collections::BTreeMap<String, f64>,
+    /// Metrics of the machine as a whole, in the form of the agent's `live_stat.node`.
+    pub live: std::collections::BTreeMap<String, Metric>,
+}
+
+/// A user and group of the host, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// How a kernel ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "kebab-case")]
+pub enum Exit {
+    /// The engine ended it.
+    Terminated,
+    /// Its batch job ended with this code (128 + n for signal n).
+    BatchFinished {
+        /// 0 is success.
+        exit_code: i32,
+    },
+    /// Its batch job took longer than it may.
+    BatchTimeout,
+    /// The session ended by itself or was killed, other than by the engine.
+    Lost {
+        /// In words, as far as known.
+        reason: String,
+    },
+    /// The computer was restarted.
+    HostRestarted,
+}
+
+/// What [`Kernel::save_unsaved`] copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// How many files.
+    pub files: u64,
+    /// Their size together.
+    pub bytes: u64,
+}
+
+/// Progress of an installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InstallEvent {
+    /// A line that the installer printed.
+    Line(String),
+    /// Last one: its exit code.
+    Done(i32),
+}

@@ -1,0 +1,359 @@
+//! A running kernel of the sandbox.
+
+use std::{
+    collections::BTreeMap,
+    os::fd::OwnedFd,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use protocol::runner::{Answer, Request};
+use rustix::{
+    net::{AddressFamily, SocketType, sockopt},
+    process::{Signal, pidfd_send_signal},
+};
+use tokio::{net::TcpStream, sync::watch};
+
+use super::{
+    oom,
+    record::{Dir, Record},
+    save,
+};
+use crate::{
+    AppState, Execute, Exit, FaultKind, FileEntry, InstallEvent, Kernel, KernelId, Metric, Notice,
+    OpenMode, Output, Owner, RuntimeError, Saved, ServiceAnswer, ServiceOptions, SshInfo, Unsaved,
+    control::{Channel, Conversation, fault, unexpected},
+    logs,
+    metrics::{Counters, History},
+};
+
+/// How long the start of an app may take: the runner gives up after 30 s.
+const SERVICE_LIMIT: Duration = Duration::from_secs(45);
+/// How long a killed session may take to disappear.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// Files that are looked for when a session's work is saved.
+const MOST_SAVED: usize = 1_000_000;
+
+pub(super) struct SandboxKernel {
+    id: KernelId,
+    dir: Dir,
+    record: Record,
+    owner: Option<Owner>,
+    channel: Channel,
+    /// The supervisor; signalling it can't hit another process.
+    supervisor: Arc<OwnedFd>,
+    ended: watch::Receiver<Option<Exit>>,
+    history: Mutex<History>,
+    kills: oom::Watch,
+}
+
+impl SandboxKernel {
+    pub(super) fn new(
+        id: KernelId,
+        dir: Dir,
+        record: Record,
+        owner: Option<Owner>,
+        supervisor: Arc<OwnedFd>,
+        ended: watch::Receiver<Option<Exit>>,
+    ) -> Self {
+        Self {
+            channel: Channel::new(id, &dir.socket),
+            kills: oom::Watch::new(record.group.clone()),
+            id,
+            dir,
+            record,
+            owner,
+            supervisor,
+            ended,
+            history: Mutex::default(),
+        }
+    }
+
+    async fn done(&self, request: Request) -> Result<(), RuntimeError> {
+        match self.channel.quick(request).await? {
+            Answer::Done => Ok(()),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Counts from inside the session, CPU and memory by the kernel where it counts them.
+    async fn counters(&self) -> Result<(Counters, BTreeMap<String, Metric>), RuntimeError> {
+        let Answer::Stats { metrics } = self.channel.quick(Request::Stats).await? else {
+            return Err(unexpected());
+        };
+        let value = |name: &str| {
+            metrics
+                .get(name)
+                .and_then(|metric| metric.current.parse().ok())
+                .unwrap_or(0)
+        };
+        let group = &self.record.group;
+        let counters = Counters {
+            cpu_ms: group.cpu_ms().unwrap_or_else(|| value("cpu_used")),
+            memory: group.memory().unwrap_or_else(|| value("mem")),
+            read: value("io_read"),
+            written: value("io_write"),
+            received: value("net_rx"),
+            sent: value("net_tx"),
+        };
+        Ok((counters, metrics))
+    }
+}
+
+#[async_trait]
+impl Kernel for SandboxKernel {
+    fn id(&self) -> KernelId {
+        self.id
+    }
+
+    async fn connect(&self, port: u16) -> Result<TcpStream, RuntimeError> {
+        let socket = self.channel.descriptor(Request::Connect { port }).await?;
+        // What a session hands over is used as a stream of bytes; anything else is not taken.
+        let family = sockopt::socket_domain(&socket).map_err(|_| unexpected())?;
+        let kind = sockopt::socket_type(&socket).map_err(|_| unexpected())?;
+        if !matches!(family, AddressFamily::INET | AddressFamily::INET6)
+            || kind != SocketType::STREAM
+        {
+            return Err(unexpected());
+        }
+        let stream = std::net::TcpStream::from(socket);
+        stream
+            .set_nonblocking(true)
+            .map_err(RuntimeError::io("use the session's socket"))?;
+        TcpStream::from_std(stream).map_err(RuntimeError::io("use the session's socket"))
+    }
+
+    async fn start_service(
+        &self,
+        name: &str,
+        options: ServiceOptions,
+    ) -> Result<ServiceAnswer, RuntimeError> {
+        let request = Request::StartService {
+            name: name.to_owned(),
+            options,
+        };
+        match self.channel.within(SERVICE_LIMIT, request).await? {
+            Answer::Service(answer) => Ok(answer),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn shutdown_service(&self, name: &str) -> Result<(), RuntimeError> {
+        self.done(Request::ShutdownService {
+            name: name.to_owned(),
+        })
+        .await
+    }
+
+    async fn apps(&self) -> Result<Vec<AppState>, RuntimeError> {
+        match self.channel.quick(Request::Apps).await? {
+            Answer::Apps { apps } => Ok(apps),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn ssh_info(&self) -> Result<SshInfo, RuntimeError> {
+        match self.channel.quick(Request::Ssh).await? {
+            Answer::Ssh(info) => Ok(info),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn execute(
+        &self,
+        execute: Execute,
+    ) -> Result<BoxStream<'static, Result<Output, RuntimeError>>, RuntimeError> {
+        let conversation = self.channel.ask(Request::Execute(execute)).await?;
+        Ok(answers(conversation, |answer| match answer {
+            Answer::Output(output) => {
+                let last = matches!(output, Output::Finished { .. });
+                Some((output, last))
+            }
+            _ => None,
+        }))
+    }
+
+    async fn interrupt(&self, run_id: Option<&str>) -> Result<(), RuntimeError> {
+        self.done(Request::Interrupt {
+            run_id: run_id.map(str::to_owned),
+        })
+        .await
+    }
+
+    async fn logs(&self, tail: usize) -> Result<String, RuntimeError> {
+        logs::tail(&self.dir.logs(), tail).map_err(RuntimeError::io("read the session's log"))
+    }
+
+    async fn follow_logs(
+        &self,
+    ) -> Result<BoxStream<'static, Result<String, RuntimeError>>, RuntimeError> {
+        let ended = self.ended.clone();
+        Ok(logs::follow(self.dir.logs(), move || {
+            ended.borrow().is_some()
+        }))
+    }
+
+    async fn stats(&self) -> Result<BTreeMap<String, Metric>, RuntimeError> {
+        let (counters, inside) = self.counters().await?;
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut metrics = history.metrics(Instant::now(), counters, self.record.limits.mem);
+        metrics.extend(inside.into_iter().filter(|(name, _)| name == "processes"));
+        Ok(metrics)
+    }
+
+    async fn notices(&self) -> Result<Vec<Notice>, RuntimeError> {
+        let mut notices = self.record.notices.clone();
+        if let Answer::Notices { notices: inside } = self.channel.quick(Request::Notices).await? {
+            notices.extend(inside);
+        }
+        notices.extend(self.kills.look());
+        Ok(notices)
+    }
+
+    async fn list_files(&self, path: &str) -> Result<Vec<FileEntry>, RuntimeError> {
+        match self
+            .channel
+            .quick(Request::ListFiles {
+                path: path.to_owned(),
+            })
+            .await?
+        {
+            Answer::Files { entries } => Ok(entries),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn open_file(&self, path: &str, mode: OpenMode) -> Result<tokio::fs::File, RuntimeError> {
+        let request = Request::OpenFile {
+            path: path.to_owned(),
+            mode,
+        };
+        let file = std::fs::File::from(self.channel.descriptor(request).await?);
+        // A pipe or a device would stop whoever reads it.
+        if !file
+            .metadata()
+            .map_err(RuntimeError::io("look at the session's file"))?
+            .is_file()
+        {
+            return Err(unexpected());
+        }
+        Ok(tokio::fs::File::from_std(file))
+    }
+
+    async fn make_directory(&self, path: &str) -> Result<(), RuntimeError> {
+        self.done(Request::MakeDirectory {
+            path: path.to_owned(),
+        })
+        .await
+    }
+
+    async fn rename_file(&self, from: &str, to: &str) -> Result<(), RuntimeError> {
+        self.done(Request::RenameFile {
+            from: from.to_owned(),
+            to: to.to_owned(),
+        })
+        .await
+    }
+
+    async fn remove_file(&self, path: &str) -> Result<(), RuntimeError> {
+        self.done(Request::RemoveFile {
+            path: path.to_owned(),
+        })
+        .await
+    }
+
+    async fn unsaved(&self, limit: usize) -> Result<Unsaved, RuntimeError> {
+        match self.channel.quick(Request::Unsaved { limit }).await? {
+            Answer::Unsaved(unsaved) => Ok(unsaved),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn save_unsaved(&self, directory: &Path) -> Result<Saved, RuntimeError> {
+        let unsaved = self.unsaved(MOST_SAVED).await?;
+        let mut saved = Saved::default();
+        for file in unsaved.listed {
+            let source = match self.open_file(&file.path, OpenMode::Read).await {
+                Ok(source) => source.into_std().await,
+                // It went away since it was listed.
+                Err(RuntimeError::Fault(fault)) if fault.kind == FaultKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let (directory, owner) = (directory.to_owned(), self.owner);
+            let copied = tokio::task::spawn_blocking(move || {
+                save::copy(&source, &directory, &file.path, owner)
+            })
+            .await
+            .map_err(|error| fault(FaultKind::Other, &error.to_string()))?;
+            saved.bytes += copied.map_err(RuntimeError::io("save the session's files"))?;
+            saved.files += 1;
+        }
+        Ok(saved)
+    }
+
+    async fn install(
+        &self,
+        app: &str,
+    ) -> Result<BoxStream<'static, Result<InstallEvent, RuntimeError>>, RuntimeError> {
+        let conversation = self
+            .channel
+            .ask(Request::Install {
+                app: app.to_owned(),
+            })
+            .await?;
+        Ok(answers(conversation, |answer| match answer {
+            Answer::Line { text } => Some((InstallEvent::Line(text), false)),
+            Answer::Installed { exit_code } => Some((InstallEvent::Done(exit_code), true)),
+            _ => None,
+        }))
+    }
+
+    async fn wait(&self) -> Exit {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(exit)) => exit.clone(),
+            _ => Exit::Lost {
+                reason: "nobody watches the session any more".to_owned(),
+            },
+        }
+    }
+
+    async fn terminate(&self, grace: Duration) -> Result<Exit, RuntimeError> {
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let asked = self.done(Request::Terminate { grace_ms }).await;
+        if asked.is_ok()
+            && let Ok(exit) = tokio::time::timeout(grace + KILL_LIMIT / 4, self.wait()).await
+        {
+            return Ok(exit);
+        }
+        // The runner does not listen. With the supervisor everything inside ends.
+        let _ = pidfd_send_signal(&self.supervisor, Signal::KILL);
+        match tokio::time::timeout(KILL_LIMIT, self.wait()).await {
+            Ok(Exit::Lost { .. }) => Ok(Exit::Terminated),
+            Ok(exit) => Ok(exit),
+            Err(_) => Err(fault(FaultKind::Other, "the session can't be killed")),
+        }
+    }
+}
+
+/// Answers as a stream, until `pick` says that one is the last.
+fn answers<T: Send + 'static>(
+    conversation: Conversation,
+    pick: fn(Answer) -> Option<(T, bool)>,
+) -> BoxStream<'static, Result<T, RuntimeError>> {
+    stream::unfold(Some(conversation), move |conversation| async move {
+        let mut conversation = conversation?;
+        match conversation.next().await {
+            Ok((answer, _)) => match pick(answer) {
+                Some((item, false)) => Some((Ok(item), Some(conversation))),
+                Some((item, true)) => Some((Ok(item), None)),
+                None => Some((Err(unexpected()), None)),
+            },
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+    .boxed()
+}

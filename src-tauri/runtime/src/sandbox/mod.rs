@@ -1,0 +1,438 @@
+//! Kernels without any container engine: bubblewrap for isolation, pasta for the network, control
+//! groups for limits. Each kernel is a tree of processes below one supervisor (see the runner's
+//! `launch` module) that does not depend on the engine.
+
+mod cgroup;
+mod etc;
+mod identity;
+mod kernel;
+mod layout;
+mod network;
+mod oom;
+mod record;
+mod save;
+mod seccomp;
+mod start;
+mod watch;
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use protocol::runner::{Notice, NoticeCode, Request};
+use tokio::net::UnixStream;
+
+use crate::{
+    Exit, Kernel, KernelId, KernelSpec, Node, Owner, Runtime, RuntimeError,
+    control::Channel,
+    logs,
+    metrics::{self, NodeHistory},
+};
+use cgroup::Hierarchy;
+use kernel::SandboxKernel;
+use network::Reach;
+use record::Dir;
+
+/// How long what is left of a kernel may take to go away.
+const SWEEP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where the sandbox keeps things, and what it uses.
+#[derive(Clone, Debug)]
+pub struct SandboxConfig {
+    /// The engine's data directory; kernels go below it.
+    pub data_dir: PathBuf,
+    /// Directory for control sockets, for the engine's user alone. Its path must be short: a
+    /// socket's path has 108 bytes at most.
+    pub run_dir: PathBuf,
+    /// The program `gangway-runner`.
+    pub runner: PathBuf,
+    /// Whether sessions may reach the network at all.
+    pub network: bool,
+    /// Variables for every session, under those that the session itself asks for: see
+    /// [`SandboxConfig::host_environ`].
+    pub environ: BTreeMap<String, String>,
+    /// The host's `resolv.conf`.
+    pub resolv_conf: PathBuf,
+}
+
+impl SandboxConfig {
+    /// The usual configuration.
+    #[must_use]
+    pub fn new(
+        data_dir: impl Into<PathBuf>,
+        run_dir: impl Into<PathBuf>,
+        runner: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            run_dir: run_dir.into(),
+            runner: runner.into(),
+            network: true,
+            environ: Self::host_environ(std::env::vars()),
+            resolv_conf: PathBuf::from(network::RESOLV_CONF),
+        }
+    }
+
+    /// Of the host's variables those that say how to reach the network: proxies that a session can
+    /// reach, and certificates that it can see.
+    pub fn host_environ(
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> BTreeMap<String, String> {
+        const PROXIES: &[&str] = &[
+            "http_proxy",
+            "https_proxy",
+            "ftp_proxy",
+            "all_proxy",
+            "no_proxy",
+        ];
+        const CERTIFICATES: &[&str] = &[
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "REQUESTS_CA_BUNDLE",
+            "CURL_CA_BUNDLE",
+            "PIP_CERT",
+            "GIT_SSL_CAINFO",
+            "NODE_EXTRA_CA_CERTS",
+            "AWS_CA_BUNDLE",
+            "NIX_SSL_CERT_FILE",
+        ];
+        const VISIBLE: &[&str] = &[
+            "/etc/ssl/",
+            "/etc/pki/",
+            "/etc/ca-certificates/",
+            "/usr/",
+            "/opt/",
+        ];
+        variables
+            .into_iter()
+            .filter(|(name, value)| {
+                let proxy = PROXIES.contains(&name.to_ascii_lowercase().as_str());
+                let on_loopback = ["127.", "localhost", "[::1]"].iter().any(|host| {
+                    value.split("://").last().is_some_and(|rest| {
+                        rest.split('@')
+                            .next_back()
+                            .is_some_and(|rest| rest.starts_with(host))
+                    })
+                });
+                let visible = VISIBLE.iter().any(|place| value.starts_with(place));
+                (proxy && (!on_loopback || name.eq_ignore_ascii_case("no_proxy")))
+                    || (CERTIFICATES.contains(&name.as_str()) && visible)
+            })
+            .collect()
+    }
+}
+
+/// The sandbox runtime: makes kernels on this computer.
+pub struct Sandbox {
+    config: SandboxConfig,
+    kernels: PathBuf,
+    owner: Option<Owner>,
+    bubblewrap: PathBuf,
+    hierarchy: Hierarchy,
+    reach: Reach,
+    filters: Vec<PathBuf>,
+    notices: Vec<Notice>,
+    node_history: Mutex<NodeHistory>,
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sandbox {
+    /// Looks what this computer can do, and prepares the directories.
+    ///
+    /// # Errors
+    /// [`RuntimeError::MissingProgram`] without bubblewrap or the runner; [`RuntimeError::Io`]
+    /// when the directories can't be made.
+    pub fn open(mut config: SandboxConfig) -> Result<Self, RuntimeError> {
+        let bubblewrap = find_program("bwrap").ok_or(RuntimeError::MissingProgram {
+            program: "bwrap",
+            package: "bubblewrap",
+        })?;
+        if !config.runner.is_file() {
+            return Err(RuntimeError::MissingProgram {
+                program: "gangway-runner",
+                package: "gangway",
+            });
+        }
+        let kernels = config.data_dir.join("kernels");
+        for directory in [&kernels, &config.run_dir] {
+            fs::create_dir_all(directory)
+                .map_err(RuntimeError::io("make the sessions' directories"))?;
+        }
+        // The launcher follows no links, so that none can be put in its way; those that the owner
+        // of the computer has made are followed here, once.
+        for path in [
+            &mut config.data_dir,
+            &mut config.run_dir,
+            &mut config.runner,
+        ] {
+            *path = path
+                .canonicalize()
+                .map_err(RuntimeError::io("find the sandbox's places"))?;
+        }
+        let kernels = config.data_dir.join("kernels");
+        fs::set_permissions(&config.run_dir, fs::Permissions::from_mode(0o700))
+            .map_err(RuntimeError::io("protect the sessions' sockets"))?;
+        let owner = identity::owner(&config.data_dir)?;
+        let filters = seccomp::write(&config.data_dir)
+            .map_err(RuntimeError::io("write the system call filter"))?;
+        let hierarchy = Hierarchy::find("gangway");
+        let reach = if config.network {
+            network::reach(owner.is_some())
+        } else {
+            Reach::Nothing("the network is switched off for sessions".to_owned())
+        };
+        Ok(Self {
+            notices: notices(&hierarchy, &reach),
+            config,
+            kernels,
+            owner,
+            bubblewrap,
+            hierarchy,
+            reach,
+            filters,
+            node_history: Mutex::default(),
+        })
+    }
+
+    fn dir(&self, kernel: KernelId) -> Dir {
+        Dir::new(&self.kernels, &self.config.run_dir, kernel)
+    }
+
+    /// Ends what may be left of a kernel that nobody knows.
+    async fn kill(&self, kernel: KernelId, dir: &Dir) {
+        if let Ok(stream) = UnixStream::connect(&dir.socket).await {
+            let supervisor = watch::supervisor_of(&stream);
+            let channel = Channel::new(kernel, &dir.socket);
+            // Kindly first; a runner that does not answer is killed below.
+            let _ = channel
+                .within(Duration::from_secs(1), Request::Terminate { grace_ms: 0 })
+                .await;
+            if let Ok(supervisor) = supervisor {
+                let _ =
+                    tokio::time::timeout(Duration::from_secs(1), watch::until_ended(&supervisor))
+                        .await;
+                let _ =
+                    rustix::process::pidfd_send_signal(&supervisor, rustix::process::Signal::KILL);
+                let _ = tokio::time::timeout(SWEEP_LIMIT, watch::until_ended(&supervisor)).await;
+            }
+        }
+        if let Some(record) = dir.read() {
+            watch::clean(dir, &record).await;
+        }
+    }
+}
+
+fn notices(hierarchy: &Hierarchy, reach: &Reach) -> Vec<Notice> {
+    let now = jiff::Timestamp::now().to_string();
+    let mut notices = Vec::new();
+    let missing = hierarchy.missing();
+    if !missing.is_empty() {
+        notices.push(Notice {
+            code: NoticeCode::LimitsAdvisory,
+            message: format!(
+                "limits on {} are advisory: this computer lets us use no control group for them",
+                missing.join(", ")
+            ),
+            at: now.clone(),
+        });
+    }
+    if let Reach::Nothing(reason) = reach {
+        notices.push(Notice {
+            code: NoticeCode::NoNetwork,
+            message: format!("sessions have no network: {reason}"),
+            at: now,
+        });
+    }
+    notices
+}
+
+/// Finds a program where packages put programs.
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin"].map(PathBuf::from))
+        .map(|directory| directory.join(name))
+        .find(|path| path.is_absolute() && path.is_file())
+}
+
+#[async_trait]
+impl Runtime for Sandbox {
+    async fn nodes(&self) -> Result<Vec<Node>, RuntimeError> {
+        let cpu =
+            std::thread::available_parallelism().map_err(RuntimeError::io("count the cores"))?;
+        let mut history = self
+            .node_history
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(vec![Node {
+            name: hostname(),
+            architecture: std::env::consts::ARCH.to_owned(),
+            cpu: u32::try_from(cpu.get()).unwrap_or(u32::MAX),
+            mem: metrics::memory().0,
+            accelerators: BTreeMap::new(),
+            live: history.metrics(Instant::now()),
+        }])
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        self.notices.clone()
+    }
+
+    fn owner(&self) -> Option<Owner> {
+        self.owner
+    }
+
+    async fn start(&self, spec: KernelSpec) -> Result<Arc<dyn Kernel>, RuntimeError> {
+        let dir = self.dir(spec.kernel_id);
+        if dir.root.exists() {
+            return Err(RuntimeError::Invalid(format!(
+                "kernel {} was started before",
+                spec.kernel_id
+            )));
+        }
+        match start::start(self, &spec, &dir).await {
+            Ok(kernel) => Ok(Arc::new(kernel)),
+            Err(error) => {
+                self.kill(spec.kernel_id, &dir).await;
+                self.remove(spec.kernel_id).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn adopt(&self, id: KernelId) -> Result<Option<Arc<dyn Kernel>>, RuntimeError> {
+        let dir = self.dir(id);
+        let Ok(stream) = UnixStream::connect(&dir.socket).await else {
+            if let Some(record) = dir.read() {
+                watch::clean(&dir, &record).await;
+            }
+            return Ok(None);
+        };
+        let supervisor = Arc::new(
+            watch::supervisor_of(&stream)
+                .map_err(RuntimeError::io("find the session's process"))?,
+        );
+        drop(stream);
+        let Some(record) = dir.read() else {
+            return Ok(None);
+        };
+        let ended = watch::watch(dir.clone(), record.clone(), supervisor.clone(), None);
+        let kernel = SandboxKernel::new(id, dir, record, self.owner, supervisor, ended);
+        Ok(Some(Arc::new(kernel)))
+    }
+
+    async fn exit(&self, id: KernelId) -> Result<Option<Exit>, RuntimeError> {
+        let dir = self.dir(id);
+        Ok(dir.root.exists().then(|| dir.exit()))
+    }
+
+    async fn logs(&self, id: KernelId, tail: usize) -> Result<String, RuntimeError> {
+        logs::tail(&self.dir(id).logs(), tail).map_err(RuntimeError::io("read the session's log"))
+    }
+
+    async fn remove(&self, id: KernelId) -> Result<(), RuntimeError> {
+        let dir = self.dir(id);
+        let removed = tokio::task::spawn_blocking(move || {
+            absent_is_fine(fs::remove_file(&dir.socket))?;
+            absent_is_fine(remove_tree(&dir.root))
+        });
+        match removed.await {
+            Ok(result) => result.map_err(RuntimeError::io("remove what is left of a session")),
+            Err(error) => Err(RuntimeError::Io {
+                doing: "remove what is left of a session".to_owned(),
+                source: io::Error::other(error),
+            }),
+        }
+    }
+
+    async fn sweep(&self, known: &[KernelId]) -> Result<Vec<KernelId>, RuntimeError> {
+        let entries = fs::read_dir(&self.kernels).map_err(RuntimeError::io("look for sessions"))?;
+        let mut swept = Vec::new();
+        for entry in entries.flatten() {
+            let Some(id) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            else {
+                continue;
+            };
+            if !known.contains(&id) {
+                self.kill(id, &self.dir(id)).await;
+                self.remove(id).await?;
+                swept.push(id);
+            }
+        }
+        Ok(swept)
+    }
+}
+
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes a tree of a session, which may have taken away its own right to enter directories.
+fn remove_tree(root: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(root) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(root)?;
+            fs::remove_dir_all(root)
+        }
+        other => other,
+    }
+}
+
+fn open_up(directory: &Path) -> io::Result<()> {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(directory)?.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn hostname() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_session_can_use_is_handed_on() {
+        let host = [
+            ("https_proxy", "http://proxy.example:3128"),
+            ("HTTP_PROXY", "http://user:pw@127.0.0.1:3128"),
+            ("no_proxy", "localhost,127.0.0.1"),
+            ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"),
+            ("PIP_CERT", "/root/ca.pem"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+        ];
+        let kept = SandboxConfig::host_environ(
+            host.map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        let names: Vec<&str> = kept.keys().map(String::as_str).collect();
+        assert_eq!(names, ["SSL_CERT_FILE", "https_proxy", "no_proxy"]);
+    }
+}

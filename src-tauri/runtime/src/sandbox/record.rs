@@ -1,0 +1,138 @@
+//! What is kept on disk about a kernel, so that a later engine finds it again.
+//!
+//! ```text
+//! <data>/kernels/<id>/kernel.json   this record
+//!                     home/ tmp/    the session's own, owned by its host user
+//!                     etc/          files shown over the session's /etc
+//!                     log.0 log.1   its log, taking turns
+//!                     exit.json     how it ended
+//!                     launch.log    complaints of launcher and runner
+//! <run>/<id>.sock                   control socket
+//! ```
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use protocol::runner::{Notice, launch::ExitNote};
+use serde::{Deserialize, Serialize};
+
+use super::cgroup::Group;
+use crate::{Exit, KernelId, Limits};
+
+/// A process, named so that a later one with the same number is not taken for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ProcessName {
+    pub(super) pid: u32,
+    /// Clock ticks from the computer's start to the process's.
+    pub(super) start: u64,
+}
+
+impl ProcessName {
+    /// Of a process that runs.
+    pub(super) fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let start = rest.split(' ').nth(19)?.parse().ok()?;
+        Some(Self { pid, start })
+    }
+
+    /// Whether it still runs.
+    pub(super) fn is_alive(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+}
+
+/// Contents of `kernel.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// Of the computer's run in which it was started.
+    pub(super) boot_id: String,
+    pub(super) limits: Limits,
+    pub(super) group: Group,
+    /// Outermost process; absent until it runs.
+    pub(super) supervisor: Option<ProcessName>,
+    /// Its network's process.
+    pub(super) pasta: Option<ProcessName>,
+    /// Known since the start.
+    pub(super) notices: Vec<Notice>,
+}
+
+/// Paths of one kernel.
+#[derive(Clone, Debug)]
+pub(super) struct Dir {
+    pub(super) root: PathBuf,
+    pub(super) socket: PathBuf,
+}
+
+impl Dir {
+    pub(super) fn new(kernels: &Path, run_dir: &Path, kernel: KernelId) -> Self {
+        Self {
+            root: kernels.join(kernel.to_string()),
+            socket: run_dir.join(format!("{}.sock", kernel.simple())),
+        }
+    }
+
+    pub(super) fn at(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    pub(super) fn logs(&self) -> [PathBuf; 2] {
+        [self.at("log.0"), self.at("log.1")]
+    }
+
+    pub(super) fn read(&self) -> Option<Record> {
+        serde_json::from_slice(&fs::read(self.at("kernel.json")).ok()?).ok()
+    }
+
+    pub(super) fn write(&self, record: &Record) -> io::Result<()> {
+        let next = self.at("kernel.json.next");
+        fs::write(&next, serde_json::to_vec(record)?)?;
+        fs::set_permissions(&next, fs::Permissions::from_mode(0o600))?;
+        fs::rename(next, self.at("kernel.json"))
+    }
+
+    /// How an ended kernel ended.
+    pub(super) fn exit(&self) -> Exit {
+        let note = fs::read(self.at("exit.json"))
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
+        match note {
+            Some(ExitNote::Terminated) => Exit::Terminated,
+            Some(ExitNote::BatchFinished { exit_code }) => Exit::BatchFinished { exit_code },
+            Some(ExitNote::BatchTimeout) => Exit::BatchTimeout,
+            Some(ExitNote::Lost { reason }) => Exit::Lost { reason },
+            None if self
+                .read()
+                .is_some_and(|record| record.boot_id != boot_id()) =>
+            {
+                Exit::HostRestarted
+            }
+            None => Exit::Lost {
+                reason: "the session's outermost process was killed".to_owned(),
+            },
+        }
+    }
+
+    /// The last words of launcher and runner, for an error message.
+    pub(super) fn last_words(&self) -> String {
+        let text = fs::read_to_string(self.at("launch.log")).unwrap_or_default();
+        let lines: Vec<&str> = text
+            .lines()
+            .rev()
+            .filter(|line| !line.trim().is_empty())
+            .take(3)
+            .collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// Names this run of the computer.
+pub(super) fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}

@@ -1,0 +1,325 @@
+//! Starts a kernel.
+
+use std::{fs, io, os::unix::fs::PermissionsExt, process::Stdio, sync::Arc, time::Duration};
+
+use protocol::runner::{
+    Answer, Notice, NoticeCode, Request,
+    launch::{HOME, LaunchEvent, LaunchPlan, PlannedFile, PlannedJob, RunnerPlan},
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+use super::{
+    Reach, Sandbox, SandboxKernel, etc, identity,
+    layout::{self, Places},
+    network,
+    record::{self, Dir, ProcessName, Record},
+    watch,
+};
+use crate::{
+    KernelSpec, RuntimeError,
+    control::{Channel, unexpected},
+};
+
+/// How long a session may take to be ready, without a bootstrap script of its own.
+const READY_LIMIT: Duration = Duration::from_secs(20);
+/// How long it may take with one.
+const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(600);
+/// Size of each of the two log files (protocol page "Kernel runner" §7: 10M in all).
+const LOG_LIMIT: u64 = 5 << 20;
+
+/// Starts it and waits until it takes work. On failure the caller tidies up.
+pub(super) async fn start(
+    sandbox: &Sandbox,
+    spec: &KernelSpec,
+    dir: &Dir,
+) -> Result<SandboxKernel, RuntimeError> {
+    check(spec)?;
+    let resolver = match sandbox.reach {
+        Reach::Outbound { .. } => network::resolver(&sandbox.config.resolv_conf),
+        Reach::Nothing(_) => network::Resolver::default(),
+    };
+    let plan = prepare(sandbox, spec, dir, &resolver)?;
+    let group = sandbox
+        .hierarchy
+        .make(spec.kernel_id, &spec.limits)
+        .map_err(RuntimeError::io("limit the session"))?;
+    let mut record = Record {
+        boot_id: record::boot_id(),
+        limits: spec.limits,
+        group,
+        supervisor: None,
+        pasta: None,
+        notices: sandbox.notices.clone(),
+    };
+    // Before anything runs: an engine that dies now must find what to tidy up.
+    dir.write(&record)
+        .map_err(RuntimeError::io("write the session's record"))?;
+    let plan = LaunchPlan {
+        cgroups: record.group.entrances(),
+        supervisor_cgroup: sandbox.hierarchy.supervisors(),
+        process_limit: (!record.group.limits_processes()).then_some(u64::from(spec.limits.pids)),
+        ..plan
+    };
+    let mut launched = launch(sandbox, dir, &plan).await?;
+    record.supervisor = launched.child.id().and_then(ProcessName::of);
+    let limit = if spec.bootstrap_script.is_some() {
+        BOOTSTRAP_LIMIT
+    } else {
+        READY_LIMIT
+    };
+    let ready = tokio::time::timeout(limit, await_ready(spec, dir, &mut launched)).await;
+    let network = match ready.unwrap_or_else(|_| Err(failed(dir, "it was not ready in time"))) {
+        Ok(network) => network,
+        Err(error) => {
+            // With the launcher everything that it made so far ends.
+            let _ = launched.child.kill().await;
+            return Err(error);
+        }
+    };
+    record.pasta = network.pid.and_then(ProcessName::of);
+    if let Some(reason) = network.failure {
+        record.notices.push(Notice {
+            code: NoticeCode::NoNetwork,
+            message: format!("the session has no network: {reason}"),
+            at: jiff::Timestamp::now().to_string(),
+        });
+    }
+    dir.write(&record)
+        .map_err(RuntimeError::io("write the session's record"))?;
+    let supervisor = launched.child.id().unwrap_or_default();
+    let supervisor =
+        watch::descriptor_of(supervisor).map_err(RuntimeError::io("watch the session"))?;
+    let supervisor = Arc::new(supervisor);
+    let ended = watch::watch(
+        dir.clone(),
+        record.clone(),
+        supervisor.clone(),
+        Some(launched.child),
+    );
+    Ok(SandboxKernel::new(
+        spec.kernel_id,
+        dir.clone(),
+        record,
+        sandbox.owner,
+        supervisor,
+        ended,
+    ))
+}
+
+fn check(spec: &KernelSpec) -> Result<(), RuntimeError> {
+    let invalid = |text: &str| Err(RuntimeError::Invalid(text.to_owned()));
+    let letters = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if spec.hostname.is_empty() || spec.hostname.len() > 63 || !spec.hostname.chars().all(letters) {
+        return invalid("the host name may hold letters, digits and dashes, 63 at most");
+    }
+    if spec.limits.mem < 16 << 20 {
+        return invalid("a session needs 16 MiB of memory at least");
+    }
+    if spec
+        .environ
+        .iter()
+        .any(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0'))
+    {
+        return invalid("an environment variable has an impossible name or value");
+    }
+    Ok(())
+}
+
+/// Makes the kernel's directory and the plan for its launcher.
+fn prepare(
+    sandbox: &Sandbox,
+    spec: &KernelSpec,
+    dir: &Dir,
+    resolver: &network::Resolver,
+) -> Result<LaunchPlan, RuntimeError> {
+    let doing = || RuntimeError::io("make the session's directories");
+    let (home, tmp, etc) = (dir.at("home"), dir.at("tmp"), dir.at("etc"));
+    for (path, mode) in [(&dir.root, 0o755), (&home, 0o700), (&tmp, 0o1777)] {
+        fs::create_dir(path).map_err(doing())?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(doing())?;
+    }
+    for path in [&home, &tmp] {
+        identity::give(path, sandbox.owner).map_err(doing())?;
+    }
+    let etc_files =
+        etc::write(&etc, spec.kernel_id, &spec.hostname, "/bin/bash", resolver).map_err(doing())?;
+    let layout = layout::layers(
+        spec,
+        &Places {
+            home: &home,
+            tmp: &tmp,
+            etc: &etc,
+            etc_files: &etc_files,
+            runner: &sandbox.config.runner,
+        },
+    )?;
+    Ok(LaunchPlan {
+        become_user: sandbox.owner.map(|owner| (owner.uid, owner.gid)),
+        cgroups: Vec::new(),
+        supervisor_cgroup: None,
+        bubblewrap: sandbox.bubblewrap.clone(),
+        network: sandbox.reach.network(resolver, &sandbox.config.resolv_conf),
+        layout,
+        hostname: spec.hostname.clone(),
+        seccomp: sandbox.filters.clone(),
+        control_socket: dir.socket.clone(),
+        logs: dir.logs(),
+        exit_file: dir.at("exit.json"),
+        process_limit: None,
+        runner: runner_plan(sandbox, spec)?,
+    })
+}
+
+fn runner_plan(sandbox: &Sandbox, spec: &KernelSpec) -> Result<RunnerPlan, RuntimeError> {
+    let mut environ = sandbox.config.environ.clone();
+    environ.extend(spec.environ.clone());
+    Ok(RunnerPlan {
+        environ,
+        path_prefix: spec.path_prefix.clone(),
+        service_ports: spec.service_ports.clone(),
+        bootstrap_script: spec.bootstrap_script.clone(),
+        authorized_keys: spec.authorized_keys.clone(),
+        dotfiles: spec
+            .dotfiles
+            .iter()
+            .map(|file| PlannedFile {
+                path: file.path.clone(),
+                data: file.data.clone(),
+                mode: file.mode,
+            })
+            .collect(),
+        batch: spec.batch.as_ref().map(|batch| PlannedJob {
+            command: batch.command.clone(),
+            timeout: batch.timeout,
+        }),
+        mounted: spec
+            .mounts
+            .iter()
+            .map(|mount| mount.target.clone())
+            .filter(|target| target.starts_with(HOME))
+            .collect(),
+        cpu: spec.limits.cpu,
+        seeds: [seed()?, seed()?],
+        log_limit: LOG_LIMIT,
+    })
+}
+
+fn seed() -> Result<[u8; 32], RuntimeError> {
+    let mut seed = [0; 32];
+    rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
+        .map_err(io::Error::from)
+        .map_err(RuntimeError::io("make the session's keys"))?;
+    Ok(seed)
+}
+
+struct Launched {
+    child: Child,
+    events: Lines<BufReader<ChildStdout>>,
+}
+
+async fn launch(sandbox: &Sandbox, dir: &Dir, plan: &LaunchPlan) -> Result<Launched, RuntimeError> {
+    let complaints =
+        fs::File::create(dir.at("launch.log")).map_err(RuntimeError::io("make the launch log"))?;
+    let mut child = Command::new(&sandbox.config.runner)
+        .arg("launch")
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(complaints)
+        .kill_on_drop(false)
+        .spawn()
+        .map_err(RuntimeError::io("start gangway-runner"))?;
+    let text = serde_json::to_vec(plan).map_err(RuntimeError::Garbled)?;
+    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(failed(dir, "its streams are missing"));
+    };
+    if let Err(error) = stdin.write_all(&text).await {
+        return Err(failed(dir, &error.to_string()));
+    }
+    drop(stdin);
+    Ok(Launched {
+        child,
+        events: BufReader::new(stdout).lines(),
+    })
+}
+
+#[derive(Default)]
+struct NetworkOutcome {
+    pid: Option<u32>,
+    failure: Option<String>,
+}
+
+/// Waits for the runner's first answer and for the network, which come up side by side.
+async fn await_ready(
+    spec: &KernelSpec,
+    dir: &Dir,
+    launched: &mut Launched,
+) -> Result<NetworkOutcome, RuntimeError> {
+    match next_event(dir, launched).await? {
+        LaunchEvent::Listening => {}
+        _ => return Err(failed(dir, "the launcher said something unexpected")),
+    }
+    let channel = Channel::new(spec.kernel_id, &dir.socket);
+    let ready = async {
+        match channel.ask(Request::Status).await?.next().await? {
+            (Answer::Status(_), _) => Ok(()),
+            _ => Err(unexpected()),
+        }
+    };
+    let network = async {
+        loop {
+            if let LaunchEvent::Network { pid, failure } = next_event(dir, launched).await? {
+                return Ok(NetworkOutcome { pid, failure });
+            }
+        }
+    };
+    tokio::pin!(ready, network);
+    tokio::select! {
+        outcome = &mut network => {
+            let outcome = outcome?;
+            ready.await.map_err(|error| started_badly(dir, error))?;
+            Ok(outcome)
+        }
+        answered = &mut ready => {
+            answered.map_err(|error| started_badly(dir, error))?;
+            network.await
+        }
+    }
+}
+
+/// A runner that went away has said why in the launch log.
+fn started_badly(dir: &Dir, error: RuntimeError) -> RuntimeError {
+    match error {
+        RuntimeError::Gone(_) => failed(dir, "the runner ended"),
+        other => other,
+    }
+}
+
+async fn next_event(dir: &Dir, launched: &mut Launched) -> Result<LaunchEvent, RuntimeError> {
+    let line = launched
+        .events
+        .next_line()
+        .await
+        .map_err(RuntimeError::io("listen to the launcher"))?;
+    let Some(line) = line else {
+        return Err(failed(dir, "the launcher ended"));
+    };
+    match serde_json::from_str(&line).map_err(RuntimeError::Garbled)? {
+        LaunchEvent::Failed { reason } => Err(RuntimeError::Start { reason }),
+        event => Ok(event),
+    }
+}
+
+fn failed(dir: &Dir, what: &str) -> RuntimeError {
+    let words = dir.last_words();
+    let reason = if words.is_empty() {
+        what.to_owned()
+    } else {
+        format!("{what} ({words})")
+    };
+    RuntimeError::Start { reason }
+}

@@ -1,0 +1,181 @@
+//! Many requests on one channel: replies find their callers by id, in whatever order they come.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::SftpError;
+use super::codec::{Kind, Replies, Reply, Request};
+
+/// Requests handed to the writer that it has not taken yet. Few: what waits here can't be
+/// cancelled, and the channel has a window of its own.
+const WAITING_TO_BE_SENT: usize = 4;
+
+pub(super) struct Mux {
+    next: AtomicU32,
+    table: Arc<Mutex<Table>>,
+    out: mpsc::Sender<Vec<Bytes>>,
+    reader: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Table {
+    closed: bool,
+    waiting: HashMap<u32, oneshot::Sender<Reply>>,
+}
+
+/// A request on its way.
+pub(super) struct Pending(oneshot::Receiver<Reply>);
+
+impl Pending {
+    pub(super) async fn reply(self) -> Result<Reply, SftpError> {
+        self.0.await.map_err(|_| SftpError::Closed)
+    }
+
+    /// The reply if it is there already.
+    pub(super) fn try_reply(&mut self) -> Option<Result<Reply, SftpError>> {
+        match self.0.try_recv() {
+            Ok(reply) => Some(Ok(reply)),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(Err(SftpError::Closed)),
+        }
+    }
+}
+
+impl Mux {
+    /// Takes over a channel on which the subsystem runs.
+    pub(super) fn start(channel: russh::Channel<client::Msg>) -> Self {
+        let (reader, writer) = channel.split();
+        let (out, requests) = mpsc::channel(WAITING_TO_BE_SENT);
+        let table = Arc::new(Mutex::new(Table::default()));
+        // The writer ends by itself when its queue does, and closes the channel on the way out.
+        tokio::spawn(write(writer, requests));
+        let reader = tokio::spawn(read(reader, table.clone(), out.downgrade()));
+        Self {
+            next: AtomicU32::new(0),
+            table,
+            out,
+            reader,
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.table).closed
+    }
+
+    /// Says hello. The reply carries the version where others carry the id.
+    pub(super) async fn greet(&self) -> Result<Reply, SftpError> {
+        let pending = self.expect(3)?;
+        self.push(vec![Request::init()]).await?;
+        pending.reply().await
+    }
+
+    /// Sends a request followed by `data`; returns when it is on its way.
+    pub(super) async fn send(
+        &self,
+        kind: Kind,
+        data: Vec<Bytes>,
+        fill: impl FnOnce(Request) -> Request,
+    ) -> Result<Pending, SftpError> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let head = fill(Request::new(kind, id)).done(data.iter().map(Bytes::len).sum());
+        let pending = self.expect(id)?;
+        let mut pieces = Vec::with_capacity(1 + data.len());
+        pieces.push(head);
+        pieces.extend(data);
+        self.push(pieces).await?;
+        Ok(pending)
+    }
+
+    /// Closes a handle without waiting for the answer.
+    pub(super) fn forget_handle(&self, handle: Bytes) {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let out = self.out.clone();
+        tokio::spawn(async move {
+            let _ = out
+                .send(vec![Request::new(Kind::Close, id).string(&handle).done(0)])
+                .await;
+        });
+    }
+
+    fn expect(&self, id: u32) -> Result<Pending, SftpError> {
+        let (sender, receiver) = oneshot::channel();
+        let mut table = lock(&self.table);
+        if table.closed {
+            return Err(SftpError::Closed);
+        }
+        table.waiting.insert(id, sender);
+        Ok(Pending(receiver))
+    }
+
+    async fn push(&self, pieces: Vec<Bytes>) -> Result<(), SftpError> {
+        self.out.send(pieces).await.map_err(|_| SftpError::Closed)
+    }
+}
+
+impl Drop for Mux {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+async fn write(channel: ChannelWriteHalf<client::Msg>, mut requests: mpsc::Receiver<Vec<Bytes>>) {
+    while let Some(pieces) = requests.recv().await {
+        for piece in pieces {
+            if channel.data_bytes(piece).await.is_err() {
+                return;
+            }
+        }
+    }
+    let _ = channel.eof().await;
+    let _ = channel.close().await;
+}
+
+async fn read(
+    mut channel: ChannelReadHalf,
+    table: Arc<Mutex<Table>>,
+    out: mpsc::WeakSender<Vec<Bytes>>,
+) {
+    let mut replies = Replies::default();
+    while let Some(message) = channel.wait().await {
+        let data = match message {
+            ChannelMsg::Data { data } => data,
+            ChannelMsg::Close | ChannelMsg::Eof => break,
+            _ => continue,
+        };
+        let mut orphans = Vec::new();
+        let fed = replies.feed(data, |id, reply| {
+            let waiting = lock(&table).waiting.remove(&id);
+            // A caller that was cancelled while the server opened a file leaves the handle to us.
+            if let Some(caller) = waiting
+                && let Err(Reply::Handle(handle)) = caller.send(reply)
+            {
+                orphans.push(handle);
+            }
+        });
+        for handle in orphans {
+            if let Some(out) = out.upgrade() {
+                // An id that nobody waits for.
+                let request = Request::new(Kind::Close, u32::MAX).string(&handle).done(0);
+                let _ = out.try_send(vec![request]);
+            }
+        }
+        if let Err(error) = fed {
+            tracing::warn!(%error, "SFTP session given up");
+            break;
+        }
+    }
+    let mut table = lock(&table);
+    table.closed = true;
+    // Dropping the senders tells every caller.
+    table.waiting.clear();
+}
+
+fn lock(mutex: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,256 @@
+//! The nouns of the queue, as they are shown and stored.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A file or folder somewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Location {
+    /// On this computer; an absolute path.
+    Local {
+        /// Where.
+        path: String,
+    },
+    /// In a session; a relative path begins at the session's home.
+    Session {
+        /// The session's id.
+        session: String,
+        /// Where.
+        path: String,
+    },
+    /// In a data folder.
+    Folder {
+        /// The folder's name or id.
+        folder: String,
+        /// Where, from the folder's top.
+        path: String,
+    },
+}
+
+impl Location {
+    /// The path alone.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Local { path } | Self::Session { path, .. } | Self::Folder { path, .. } => path,
+        }
+    }
+
+    /// What holds it.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Local { .. } => Place::Local,
+            Self::Session { session, .. } => Place::Session(session.clone()),
+            Self::Folder { folder, .. } => Place::Folder(folder.clone()),
+        }
+    }
+
+    /// Another path at the same place.
+    #[must_use]
+    pub fn with_path(&self, path: impl Into<String>) -> Self {
+        let path = path.into();
+        match self {
+            Self::Local { .. } => Self::Local { path },
+            Self::Session { session, .. } => Self::Session {
+                session: session.clone(),
+                path,
+            },
+            Self::Folder { folder, .. } => Self::Folder {
+                folder: folder.clone(),
+                path,
+            },
+        }
+    }
+}
+
+/// What holds files.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// This computer.
+    Local,
+    /// The session with this id.
+    Session(String),
+    /// The data folder with this name or id.
+    Folder(String),
+}
+
+/// What happens to a file that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overwrite {
+    /// The transfer stops and asks; see [`State::Conflict`].
+    Ask,
+    /// It is replaced.
+    Always,
+    /// It stays.
+    Never,
+    /// It is replaced when the source was changed later.
+    Newer,
+}
+
+/// How a transfer is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Waits for its turn.
+    Queued,
+    /// Moves bytes.
+    Running,
+    /// The user stopped it; it goes on where it was.
+    Paused,
+    /// The other end is out of reach; it is tried again by itself.
+    Waiting,
+    /// Everything is there and checked.
+    Done,
+    /// It ended with [`Transfer::failure`]; a retry goes on where it was.
+    Failed,
+    /// The user gave it up; nothing unfinished is left.
+    Cancelled,
+    /// A file is there already and the user is to choose; see [`Transfer::conflict`].
+    Conflict,
+}
+
+impl State {
+    /// Nothing more happens without the user.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// From where to where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// The file or folder.
+    pub src: Location,
+    /// Its new place: the final path, or an existing folder (or any path that ends with `/`) that
+    /// it is put into under its own name.
+    pub dst: Location,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// The profile (site and account) that sessions and data folders belong to.
+    pub profile: String,
+    /// What goes where; each becomes a transfer of its own.
+    pub items: Vec<Item>,
+    /// What happens to files that are there already.
+    pub overwrite: Overwrite,
+    /// SHA-256 of source and copy are compared, file by file.
+    pub checksum: bool,
+    /// Bytes per second at most.
+    pub limit_bps: Option<u64>,
+}
+
+/// A look at one transfer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Transfer {
+    /// Its id, unique over time.
+    pub id: String,
+    /// The profile that it belongs to.
+    pub profile: String,
+    /// From where.
+    pub src: Location,
+    /// To where.
+    pub dst: Location,
+    /// How it is doing.
+    pub state: State,
+    /// Bytes that have arrived, those of files that were there already included.
+    pub bytes: u64,
+    /// All bytes; unknown until the source was looked through.
+    pub total: Option<u64>,
+    /// Files that are done.
+    pub files: u64,
+    /// All files; unknown until the source was looked through.
+    pub files_total: Option<u64>,
+    /// Files that were left out: links that lead out of the folder, devices, sockets, and files
+    /// that stay because of [`Overwrite`].
+    pub skipped: u64,
+    /// Bytes per second, smoothed over some seconds; only while running.
+    pub speed: Option<u64>,
+    /// Seconds to go at that speed; only while running and once the total is known.
+    pub eta_s: Option<u64>,
+    /// Time spent moving bytes, pauses left out.
+    pub seconds: f64,
+    /// SHA-256 in hex; of a single file, when asked for.
+    pub sha256: Option<String>,
+    /// Why it failed, or what it waits for.
+    pub failure: Option<Failure>,
+    /// What the user is asked.
+    pub conflict: Option<Conflict>,
+    /// When it was started.
+    pub created_at: Timestamp,
+    /// When it was over.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// Why a transfer failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The kind.
+    pub code: FailureCode,
+    /// One sentence for people.
+    pub message: String,
+    /// The file in question.
+    pub path: Option<String>,
+    /// A retry may help without anything being changed.
+    pub retryable: bool,
+}
+
+/// Kinds of failures, of stores and of transfers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureCode {
+    /// The file or folder does not exist.
+    NotFound,
+    /// The account may not do that.
+    PermissionDenied,
+    /// The disk is full.
+    NoSpace,
+    /// The account's share of the disk is used up.
+    QuotaExceeded,
+    /// It is there already.
+    AlreadyExists,
+    /// A folder was expected.
+    NotADirectory,
+    /// A file was expected.
+    IsADirectory,
+    /// A name would lead out of the folder, or can't be written on this system.
+    UnsafeName,
+    /// What arrived has another length than what was sent.
+    SizeMismatch,
+    /// What arrived has other content than what was sent.
+    ChecksumMismatch,
+    /// The source was changed while it was being read.
+    SourceChanged,
+    /// The other end can't be reached.
+    Unreachable,
+    /// The session has ended: what held the files is no more.
+    Gone,
+    /// The manager or the session does not accept the login.
+    NotLoggedIn,
+    /// This place can't do that.
+    Unsupported,
+    /// The disk or the system failed.
+    Io,
+    /// The other end does not keep to the protocol.
+    Protocol,
+}
+
+/// A file that is there already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// Where.
+    pub path: String,
+    /// Bytes of the source.
+    pub src_size: u64,
+    /// Bytes of what is there.
+    pub dst_size: u64,
+    /// When the source was changed.
+    pub src_modified: Option<Timestamp>,
+    /// When what is there was changed.
+    pub dst_modified: Option<Timestamp>,
+}

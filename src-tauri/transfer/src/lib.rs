@@ -1,0 +1,31 @@
+//! Moves files and folders between this computer, sessions and data folders.
+//!
+//! The [`Queue`] keeps its work in SQLite: it goes on after a pause, a lost link or a crash, at
+//! the byte where it was. A file appears under its final name only when it is whole and checked;
+//! until then it has a temporary one. Where files live is behind [`Store`]; who can reach a
+//! session or a data folder is the caller's business: see [`Places`].
+
+mod copy;
+mod drive;
+mod item;
+mod limit;
+mod local;
+mod name;
+mod progress;
+mod queue;
+mod rows;
+mod run;
+mod sftp;
+mod shared;
+mod store;
+mod stores;
+mod work;
+
+pub use item::{
+    Conflict, Failure, FailureCode, Item, Location, Overwrite, Place, Start, State, Transfer,
+};
+pub use local::LocalStore;
+pub use name::PART_PREFIX;
+pub use queue::{Change, Options, Queue, QueueError};
+pub use sftp::SftpStore;
+pub use store::{Capabilities, Entry, Kind, Places, Sink, Source, Store, StoreError, WriteOptions};

@@ -1,0 +1,143 @@
+//! What the queue and those who do its work share, and the steps of a transfer on disk.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use db::{Database, DbError};
+use jiff::Timestamp;
+use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::copy::Parts;
+use crate::item::{FailureCode, State};
+use crate::limit::Limit;
+use crate::queue::{Change, Options, QueueError};
+use crate::rows::{self, Row};
+use crate::stores::Stores;
+use crate::work::{Work, lock};
+
+pub(crate) struct Shared {
+    pub(crate) db: Database,
+    pub(crate) options: Options,
+    pub(crate) stores: Stores,
+    pub(crate) works: Mutex<BTreeMap<String, Arc<Work>>>,
+    pub(crate) limit: Arc<Limit>,
+    pub(crate) wake: Notify,
+    pub(crate) changes: broadcast::Sender<Change>,
+    pub(crate) closing: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+pub(crate) fn finished(row: &mut Row) {
+    row.finished_at = Some(Timestamp::now());
+}
+
+impl Shared {
+    pub(crate) fn work(&self, id: &str) -> Result<Arc<Work>, QueueError> {
+        lock(&self.works)
+            .get(id)
+            .cloned()
+            .ok_or_else(|| QueueError::Unknown(id.to_owned()))
+    }
+
+    pub(crate) fn announce(&self, id: &str) {
+        // Nobody listening is fine.
+        let _ = self.changes.send(Change { id: id.to_owned() });
+    }
+
+    /// Goes into a state, on disk first.
+    pub(crate) async fn enter(
+        &self,
+        work: &Work,
+        state: State,
+        change: impl FnOnce(&mut Row),
+    ) -> Result<(), DbError> {
+        let mut row = work.snapshot();
+        row.state = state;
+        change(&mut row);
+        let (stored, holder) = (row.clone(), self.options.holder.clone());
+        self.db
+            .write(move |connection| rows::save(connection, &stored, &holder))
+            .await?;
+        let id = row.id.clone();
+        *lock(&work.row) = row;
+        self.announce(&id);
+        Ok(())
+    }
+
+    /// Ends the run of `work`, if there is one, and waits until it is in `state`.
+    pub(crate) async fn stop(&self, work: &Work, state: State) {
+        let mut changes = self.changes.subscribe();
+        let stop = {
+            let stop = lock(&work.stop);
+            *lock(&work.wish) = state;
+            stop.clone()
+        };
+        let Some(stop) = stop else { return };
+        stop.cancel();
+        while lock(&work.stop).is_some() {
+            let _ = changes.recv().await;
+        }
+    }
+
+    /// The unfinished files of a transfer, from memory or disk.
+    pub(crate) async fn parts(&self, work: &Work) -> Result<Arc<Parts>, DbError> {
+        if let Some(parts) = &*lock(&work.parts) {
+            return Ok(parts.clone());
+        }
+        let id = lock(&work.row).id.clone();
+        let stored = self
+            .db
+            .read(move |connection| rows::load_parts(connection, &id))
+            .await?;
+        let parts = Arc::new(Parts::new(stored));
+        *lock(&work.parts) = Some(parts.clone());
+        Ok(parts)
+    }
+
+    /// Removes unfinished files at the destination, as far as it can be reached.
+    pub(crate) async fn clean_up(&self, work: &Work) {
+        let Ok(parts) = self.parts(work).await else {
+            return;
+        };
+        let unfinished = parts.list(0);
+        if unfinished.is_empty() {
+            return;
+        }
+        let (id, profile, place) = {
+            let row = lock(&work.row);
+            (row.id.clone(), row.profile.clone(), row.dst.place())
+        };
+        match self.stores.get(&profile, &place).await {
+            Ok(store) => {
+                for part in unfinished {
+                    // Where there are no temporary names, what is there is whole.
+                    if part.part == part.path {
+                        parts.forget(&part.path);
+                        continue;
+                    }
+                    match store.remove_file(&part.part).await {
+                        Err(error) if error.code != FailureCode::NotFound => {
+                            tracing::warn!(id, %error, "an unfinished file stays");
+                        }
+                        _ => parts.forget(&part.path),
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(id, %error, "unfinished files stay"),
+        }
+        self.save_parts(&id, &parts, 0).await;
+    }
+
+    pub(crate) async fn save_parts(&self, id: &str, parts: &Parts, shortest: u64) {
+        let (id, list) = (id.to_owned(), parts.list(shortest));
+        let saved = self
+            .db
+            .write(move |connection| rows::save_parts(connection, &id, &list))
+            .await;
+        if let Err::<_, DbError>(error) = saved {
+            tracing::warn!(%error, "progress not stored");
+        }
+    }
+}

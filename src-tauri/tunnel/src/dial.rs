@@ -1,0 +1,119 @@
+//! What a tunnel leads to, and how the far end is reached. This crate knows no manager: whoever
+//! owns the tunnels brings a [`Dial`].
+
+use std::collections::BTreeMap;
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A connected byte stream to a service inside a session.
+///
+/// `shutdown` says that nothing more will be written; bytes of the other direction may still come
+/// where the transport can do that.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A [`Stream`] of any kind.
+pub type BoxStream = Box<dyn Stream>;
+
+/// Opens one stream to a target. Called once for every accepted connection, possibly many times
+/// at once.
+pub trait Dial: Send + Sync + 'static {
+    /// Reaches `target`, or says which stage failed and whether trying again soon may help.
+    fn dial<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<BoxStream, DialError>>;
+}
+
+/// What a tunnel leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Target {
+    /// The profile (site and account) whose manager knows the session.
+    pub profile: String,
+    /// The session's id.
+    pub session: String,
+    /// The session's name. A tunnel keeps its local port for a name, so that a session launched
+    /// again under the same name is found at the same place.
+    pub session_name: String,
+    /// What is reached inside the session.
+    pub service: Service,
+}
+
+/// What is reached inside a session.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Service {
+    /// A service port that the session announces, started by the dialler when it does not run.
+    App {
+        /// The name, as in `jupyterlab`, `ttyd`, `sshd`.
+        name: String,
+        /// Which of the service's container ports; the first when absent.
+        #[serde(default)]
+        port: Option<u16>,
+        /// Arguments of the service definition.
+        #[serde(default)]
+        arguments: BTreeMap<String, String>,
+        /// Environment variables of the service.
+        #[serde(default)]
+        envs: BTreeMap<String, String>,
+    },
+    /// A TCP port inside the session.
+    Port {
+        /// The port number.
+        port: u16,
+    },
+}
+
+impl Service {
+    /// An app by its name alone.
+    #[must_use]
+    pub fn app(name: impl Into<String>) -> Self {
+        Self::App {
+            name: name.into(),
+            port: None,
+            arguments: BTreeMap::new(),
+            envs: BTreeMap::new(),
+        }
+    }
+
+    /// A short name for people: the app's name, or the port number.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self {
+            Self::App { name, .. } => name.clone(),
+            Self::Port { port } => port.to_string(),
+        }
+    }
+}
+
+/// Which hop failed, from this computer outwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The manager can't be reached.
+    Network,
+    /// The manager does not accept the login.
+    Login,
+    /// The manager answered with an error of its own.
+    Manager,
+    /// The session is not running, or is unknown.
+    Session,
+    /// The service inside the session does not answer.
+    App,
+}
+
+/// Why a target could not be reached.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct DialError {
+    /// Which hop failed.
+    pub stage: Stage,
+    /// The dialler's own failure code; opaque here, handed on with the tunnel's state.
+    pub code: String,
+    /// One sentence for people.
+    pub message: String,
+    /// What the failing hop said, for copying into a report. No secrets.
+    pub detail: Option<String>,
+    /// The link is down or the service is starting: trying again within seconds may work.
+    pub retry: bool,
+}

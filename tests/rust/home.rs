@@ -1,0 +1,262 @@
+//! A home of its own for each test: folders, display, session bus, keyring.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::process::{Running, finish, program, run};
+
+/// A computer's user who has never started Gangway.
+///
+/// Programs started with [`Home::command`] see this home and nothing of the real one. Sessions and
+/// the engine end with this value.
+#[derive(Debug)]
+pub struct Home {
+    // Dropped in this order: first what runs, then the folders.
+    services: Vec<Running>,
+    variables: Vec<(OsString, OsString)>,
+    folder: TempDir,
+}
+
+impl Home {
+    /// Folders only: no display, no session bus.
+    ///
+    /// # Errors
+    /// When the folders can't be made.
+    pub fn new() -> Result<Self> {
+        // A short path: Unix sockets in it must not be longer than 108 bytes.
+        let folder = tempfile::Builder::new().prefix("gw-").tempdir_in("/tmp")?;
+        let mut home = Self {
+            services: Vec::new(),
+            variables: Vec::new(),
+            folder,
+        };
+        for name in ["home", "run", "gangway", "bin"] {
+            fs::create_dir(home.path(name))?;
+        }
+        fs::set_permissions(home.path("run"), fs::Permissions::from_mode(0o700))?;
+        let mut path = OsString::from(home.path("bin"));
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        for (name, value) in [
+            ("HOME", home.path("home").into_os_string()),
+            ("XDG_RUNTIME_DIR", home.path("run").into_os_string()),
+            ("GANGWAY_HOME", home.path("gangway").into_os_string()),
+            ("GANGWAY_MULTI_INSTANCE", "1".into()),
+            ("PATH", path),
+            ("LANG", "C.UTF-8".into()),
+        ] {
+            home.set(name, value);
+        }
+        home.browser_shim()?;
+        Ok(home)
+    }
+
+    /// A desktop: a virtual display, a session bus and an unlocked keyring.
+    ///
+    /// # Errors
+    /// When one of these programs is missing or does not start.
+    pub fn desktop() -> Result<Self> {
+        let mut home = Self::new()?;
+        home.start_display()?;
+        home.start_bus()?;
+        home.unlock_keyring()?;
+        Ok(home)
+    }
+
+    /// A path in the home's own folder: `home`, `run`, `gangway`, `bin`, or below.
+    #[must_use]
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Sets a variable for every program started from now on.
+    pub fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
+        self.variables.push((name.into(), value.into()));
+    }
+
+    /// A program that lives in this home.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        for name in [
+            "DISPLAY",
+            "WAYLAND_DISPLAY",
+            "DBUS_SESSION_BUS_ADDRESS",
+            "XAUTHORITY",
+        ] {
+            command.env_remove(name);
+        }
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("XDG_") || text.starts_with("GANGWAY_") {
+                command.env_remove(&name);
+            }
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.current_dir(self.path("home"));
+        command
+    }
+
+    /// `gangway` with these arguments and `--json`; its answer.
+    ///
+    /// # Errors
+    /// When it fails, or prints no JSON.
+    pub fn gangway(&self, arguments: &[&str]) -> Result<serde_json::Value> {
+        let text = run(self
+            .command(program("gangway"))
+            // First: what follows `--` belongs to somebody else.
+            .arg("--json")
+            .args(arguments))?;
+        serde_json::from_str(&text).with_context(|| format!("gangway {arguments:?} printed {text}"))
+    }
+
+    /// The last address that a program opened in "the user's browser".
+    #[must_use]
+    pub fn opened_in_browser(&self) -> Option<String> {
+        let text = fs::read_to_string(self.path("opened-urls")).ok()?;
+        text.lines().last().map(str::to_owned)
+    }
+
+    /// Processes of this home whose program has this name, whoever has started them.
+    #[must_use]
+    pub fn processes(&self, program: &str) -> Vec<u32> {
+        let Ok(all) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
+        let home = format!("GANGWAY_HOME={}", self.path("gangway").display());
+        all.filter_map(Result::ok)
+            .filter(|process| {
+                let file = fs::read_link(process.path().join("exe")).unwrap_or_default();
+                // The kernel marks a program whose file was replaced.
+                let name = file
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+                name.trim_end_matches(" (deleted)") == program
+                    && environment
+                        .split(|byte| *byte == 0)
+                        .any(|it| it == home.as_bytes())
+            })
+            .filter_map(|process| process.file_name().to_str()?.parse().ok())
+            .collect()
+    }
+
+    /// There is no browser that could be asked what it opened, so one is put first in PATH that
+    /// writes it down.
+    fn browser_shim(&self) -> Result<()> {
+        let file = self.path("bin/xdg-open");
+        let list = self.path("opened-urls");
+        fs::write(
+            &file,
+            format!("#!/bin/sh\nprintf '%s\\n' \"$1\" >> '{}'\n", list.display()),
+        )?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    }
+
+    fn start_display(&mut self) -> Result<()> {
+        let mut command = Command::new("Xvfb");
+        command
+            .args([
+                "-displayfd",
+                "1",
+                "-screen",
+                "0",
+                "1280x800x24",
+                "-nolisten",
+                "tcp",
+            ])
+            .stderr(Stdio::null());
+        let number = self.service(&mut command)?;
+        ensure!(!number.is_empty(), "Xvfb opened no display");
+        self.set("DISPLAY", format!(":{number}"));
+        Ok(())
+    }
+
+    /// Starts a session bus of the home's own.
+    ///
+    /// # Errors
+    /// When dbus-daemon is missing or does not start.
+    pub fn start_bus(&mut self) -> Result<()> {
+        let mut command = self.command("dbus-daemon");
+        command.args(["--session", "--nofork", "--nopidfile", "--print-address=1"]);
+        let address = self.service(command.stderr(Stdio::null()))?;
+        ensure!(!address.is_empty(), "dbus-daemon printed no address");
+        self.set("DBUS_SESSION_BUS_ADDRESS", address);
+        Ok(())
+    }
+
+    fn unlock_keyring(&mut self) -> Result<()> {
+        let mut command = self.command("gnome-keyring-daemon");
+        command
+            .args(["--foreground", "--unlock", "--components=secrets"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut daemon = Running::start(&mut command)?;
+        // The password of a keyring that is made now and deleted with this home.
+        let mut input = daemon.child().stdin.take().context("stdin")?;
+        input.write_all(b"only-for-this-test")?;
+        drop(input);
+        // It prints where its sockets are when it is ready.
+        let mut line = String::new();
+        BufReader::new(daemon.child().stdout.take().context("stdout")?).read_line(&mut line)?;
+        self.services.push(daemon);
+        Ok(())
+    }
+
+    /// Starts a program that goes on running, and returns its first line.
+    fn service(&mut self, command: &mut Command) -> Result<String> {
+        let mut service = Running::start(command.stdout(Stdio::piped()))?;
+        let mut line = String::new();
+        BufReader::new(service.child().stdout.take().context("stdout")?).read_line(&mut line)?;
+        self.services.push(service);
+        Ok(line.trim().to_owned())
+    }
+
+    /// Ends sessions and engine, which outlive the programs that started them.
+    fn end_engine(&self) {
+        if !self.path("gangway/data/engine/engine.json").exists() {
+            return;
+        }
+        if let Ok(sessions) = self.gangway(&["session", "ls"]) {
+            let list = sessions
+                .as_array()
+                .or_else(|| sessions["sessions"].as_array());
+            for id in list
+                .into_iter()
+                .flatten()
+                .filter_map(|session| session["id"].as_str())
+            {
+                let mut rm = self.command(program("gangway"));
+                let _ = finish(rm.args(["session", "rm", "--force", "--yes", id]));
+            }
+        }
+        for stop in [["proxy", "stop"], ["engine", "stop"]] {
+            let _ = finish(self.command(program("gangway")).args(stop));
+        }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // An app that has started itself anew is no child of ours that could be waited for.
+        for app in self.processes("gangway-desktop") {
+            let _ = Command::new("kill").args(["-9", &app.to_string()]).output();
+        }
+        self.end_engine();
+        // In the reverse order of their start: the keyring before the bus.
+        while let Some(service) = self.services.pop() {
+            drop(service);
+        }
+    }
+}

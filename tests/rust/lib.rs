@@ -1,0 +1,14 @@
+//! Black-box tests: real processes, real peers.
+//!
+//! Hides how a test gets a home of its own: temporary folders, a virtual display, a session bus
+//! with an unlocked keyring, and the real app driven through WebKit's own driver.
+
+pub mod chromium;
+pub mod computer;
+pub mod files;
+pub mod home;
+pub mod journey;
+pub mod manager;
+pub mod process;
+pub mod repository;
+pub mod window;

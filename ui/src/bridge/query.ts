@@ -1,0 +1,59 @@
+// TanStack Query over the command table: one key per command and payload, invalidated by tag.
+import {
+  QueryClient,
+  type UseQueryOptions,
+  useMutation,
+  useQuery,
+  useQueryClient,
+} from '@tanstack/react-query';
+import { type CommandName, call, type Failure, type Request, type Response, type Tag } from '.';
+import { table } from './generated/commands';
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: { retry: false, staleTime: 5_000, refetchOnWindowFocus: true, networkMode: 'always' },
+    mutations: { networkMode: 'always' },
+  },
+});
+
+const isCommand = (name: unknown): name is CommandName => typeof name === 'string' && name in table;
+
+/** Makes everything that shows the tag old; what is in sight is read again at once. */
+export function invalidate(client: QueryClient, tag: Tag): Promise<void> {
+  return client.invalidateQueries({
+    predicate: ({ queryKey: [name] }) => isCommand(name) && table[name].tags.includes(tag),
+  });
+}
+
+type CallOptions<N extends CommandName> = Omit<
+  UseQueryOptions<Response<N>, Failure>,
+  'queryKey' | 'queryFn'
+>;
+
+/** Reads through a command; the answer is shared by everyone who asks the same. */
+export function useCall<N extends CommandName>(
+  name: N,
+  payload: Request<N>,
+  options: CallOptions<N> = {},
+) {
+  return useQuery<Response<N>, Failure>({
+    queryKey: [name, payload],
+    queryFn: ({ signal }) => call(name, payload, signal),
+    ...options,
+  });
+}
+
+/** Forgets all that was read; what is in sight is read anew. For a change of account. */
+export const forgetAll = () => queryClient.resetQueries();
+
+/** Changes something through a command and reads again what the table says it touches. */
+export function useAction<N extends CommandName>(name: N) {
+  const client = useQueryClient();
+  return useMutation<Response<N>, Failure, Request<N>>({
+    mutationKey: [name],
+    mutationFn: (payload) => call(name, payload),
+    onSettled: () => {
+      for (const tag of table[name].tags) void invalidate(client, tag);
+    },
+  });
+}

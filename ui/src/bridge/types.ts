@@ -1,0 +1,45 @@
+// The nouns of the border under one roof; everything here is made from the Rust types.
+import type { Commands, Streams } from './generated/commands';
+
+export type { Account } from './generated/Account';
+export type { AppState } from './generated/AppState';
+export type { Changed } from './generated/Changed';
+export type { Check } from './generated/Check';
+export type { EngineStatus } from './generated/EngineStatus';
+export type { FailureCode } from './generated/FailureCode';
+export type { FileEntry } from './generated/FileEntry';
+export type { Folder } from './generated/Folder';
+export type { Image } from './generated/Image';
+export type { InstallProgress } from './generated/InstallProgress';
+export type { KeychainKind } from './generated/KeychainKind';
+export type { KeychainStatus } from './generated/KeychainStatus';
+export type { Launch } from './generated/Launch';
+export type { LaunchRequest } from './generated/LaunchRequest';
+export type { Limits } from './generated/Limits';
+export type { Location } from './generated/Location';
+export type { Metric } from './generated/Metric';
+export type { Mount } from './generated/Mount';
+export type { Notice } from './generated/Notice';
+export type { OpenedApp } from './generated/OpenedApp';
+export type { Overwrite } from './generated/Overwrite';
+export type { Place } from './generated/Place';
+export type { Preset } from './generated/Preset';
+export type { Profile } from './generated/Profile';
+export type { Session } from './generated/Session';
+export type { SessionActions } from './generated/SessionActions';
+export type { SessionList } from './generated/SessionList';
+export type { SessionStatus } from './generated/SessionStatus';
+export type { Settings } from './generated/Settings';
+export type { Slot } from './generated/Slot';
+export type { Stats } from './generated/Stats';
+export type { Tag } from './generated/Tag';
+export type { Transfer } from './generated/Transfer';
+export type { TransferState } from './generated/TransferState';
+export type { Tunnel } from './generated/Tunnel';
+export type { Unsaved } from './generated/Unsaved';
+export type { UpdateStatus } from './generated/UpdateStatus';
+
+export type CommandName = keyof Commands;
+export type StreamName = keyof Streams;
+export type Request<N extends CommandName> = Commands[N]['request'];
+export type Response<N extends CommandName> = Commands[N]['response'];

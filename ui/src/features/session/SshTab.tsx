@@ -1,0 +1,83 @@
+import { Button, Skeleton } from 'antd';
+import { SquareTerminal } from 'lucide-react';
+import { useTranslation } from 'react-i18next';
+import type { Session } from '@/bridge';
+import { useAction, useCall } from '@/bridge/query';
+import { CopyButton, ErrorState, Facts, Section, useToast } from '@/kit';
+import { ids } from '@/testids';
+import styles from './session.module.css';
+
+/** How to reach the session with the computer's own ssh, scp, rsync and editors. */
+export function SshTab({ session }: { session: Session }) {
+  const { t } = useTranslation();
+  const toast = useToast();
+  const query = useCall('ssh.info', { session: session.id });
+  const config = useCall('ssh.config_status', {});
+  const terminal = useAction('host.open_terminal');
+  const install = useAction('ssh.config_install');
+  if (query.error && !query.data) {
+    return <ErrorState failure={query.error} onRetry={() => void query.refetch()} />;
+  }
+  const info = query.data;
+  if (!info) return <Skeleton active />;
+  return (
+    <>
+      <Section
+        title={t('ssh.command')}
+        text={t('ssh.command_text')}
+        extra={
+          <Button
+            size="small"
+            icon={<SquareTerminal size={13} />}
+            onClick={() => terminal.mutate({ session: session.id }, { onError: toast.failed })}
+          >
+            {t('ssh.open_terminal')}
+          </Button>
+        }
+      >
+        <Copyable text={info.command} textId={ids.drawer.sshCommand} copyId={ids.drawer.sshCopy} />
+      </Section>
+      <Section
+        title={t('ssh.config')}
+        text={
+          config.data?.installed
+            ? t('ssh.config_installed', { host: info.host })
+            : t('ssh.config_text')
+        }
+        extra={
+          config.data &&
+          !config.data.installed && (
+            <Button
+              size="small"
+              loading={install.isPending}
+              onClick={() => install.mutate({}, { onError: toast.failed })}
+            >
+              {t('ssh.install')}
+            </Button>
+          )
+        }
+      >
+        <Copyable text={info.config_block} />
+      </Section>
+      <Section title={t('ssh.details')}>
+        <Facts
+          items={[
+            [t('ssh.host'), <code key="host">{info.host}</code>],
+            [t('ssh.user'), <code key="user">{info.user}</code>],
+            [t('ssh.key'), <code key="key">{info.key_path}</code>],
+          ]}
+        />
+      </Section>
+    </>
+  );
+}
+
+function Copyable(props: { text: string; textId?: string; copyId?: string }) {
+  const { t } = useTranslation();
+  return (
+    <div className={styles.copyable}>
+      <pre data-testid={props.textId}>{props.text}</pre>
+      <CopyButton text={props.text} label={t('action.copy')} testId={props.copyId} />
+    </div>
+  );
+}

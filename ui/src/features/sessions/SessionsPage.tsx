@@ -1,0 +1,163 @@
+import { useNavigate, useSearch } from '@tanstack/react-router';
+import { Button, Segmented } from 'antd';
+import { CircleStop, Plus } from 'lucide-react';
+import { useMemo, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import type { Session } from '@/bridge';
+import { hasEnded, useSessions } from '@/bridge/sessions';
+import { SessionDrawer } from '@/features/session/SessionDrawer';
+import { TerminateDialog } from '@/features/session/TerminateDialog';
+import { formatNumber } from '@/format/number';
+import { DataTable, ErrorState, Page, parseSort, printSort, SearchField, sortRows } from '@/kit';
+import { ids } from '@/testids';
+import { sessionColumns } from './columns';
+import { SessionsEmpty } from './SessionsEmpty';
+import { StaleBanner } from './StaleBanner';
+import { matches } from './sessions';
+import styles from './sessions.module.css';
+
+export function SessionsPage() {
+  const { t } = useTranslation();
+  const navigate = useNavigate({ from: '/sessions' });
+  const search = useSearch({ from: '/sessions' });
+  const show = search.show ?? 'running';
+  const list = useSessions();
+  const [selected, setSelected] = useState<Set<string>>(new Set());
+  const [ending, setEnding] = useState<readonly Session[] | null>(null);
+
+  const sessions = list.data?.sessions;
+  const [running, finished] = useMemo(() => {
+    const all = sessions ?? [];
+    return [all.filter((one) => !hasEnded(one)), all.filter(hasEnded)];
+  }, [sessions]);
+  const set = (change: Partial<typeof search>) =>
+    void navigate({ search: (now) => ({ ...now, ...change }), replace: true });
+
+  const narrow = search.open !== undefined;
+  const columns = useMemo(
+    () =>
+      sessionColumns({
+        t,
+        finished: show === 'finished',
+        narrow,
+        onOpen: (session) => void navigate({ search: (now) => ({ ...now, open: session.id }) }),
+      }),
+    [t, show, narrow, navigate],
+  );
+  const sort = parseSort(search.sort);
+  const rows = useMemo(() => {
+    const shown = show === 'running' ? running : finished;
+    const found = search.q ? shown.filter((one) => matches(one, search.q ?? '')) : shown;
+    return sortRows(found, columns, parseSort(search.sort));
+  }, [show, running, finished, search.q, search.sort, columns]);
+
+  const chosen = rows.filter((session) => selected.has(session.id));
+  const endable = chosen.filter((session) => session.actions.terminate.allowed);
+
+  return (
+    <div className={styles.split}>
+      <Page
+        fill
+        testId={ids.sessions.page}
+        title={t('nav.sessions')}
+        actions={
+          <Button
+            type="primary"
+            icon={<Plus size={15} />}
+            onClick={() => void navigate({ to: '/launch' })}
+            data-testid={ids.sessions.launch}
+          >
+            {t('action.launch')}
+          </Button>
+        }
+        toolbar={
+          <>
+            <Segmented
+              value={show}
+              onChange={(value) => {
+                setSelected(new Set());
+                set({ show: value });
+              }}
+              options={(['running', 'finished'] as const).map((value) => ({
+                value,
+                label: `${t(`sessions.show.${value}`)} ${formatNumber(
+                  (value === 'running' ? running : finished).length,
+                )}`,
+              }))}
+              data-testid={ids.sessions.show}
+            />
+            <SearchField
+              value={search.q ?? ''}
+              onChange={(q) => set({ q: q || undefined })}
+              placeholder={t('sessions.search')}
+              testId={ids.sessions.search}
+              width={narrow ? 150 : 240}
+            />
+            {endable.length > 0 && (
+              <Button
+                danger
+                icon={<CircleStop size={14} />}
+                onClick={() => setEnding(endable)}
+                data-testid={ids.sessions.terminate}
+              >
+                {t('sessions.terminate', { count: endable.length })}
+              </Button>
+            )}
+          </>
+        }
+      >
+        {list.data?.stale && <StaleBanner list={list.data} onRetry={() => void list.refetch()} />}
+        {list.error && !list.data && (
+          <ErrorState failure={list.error} onRetry={() => void list.refetch()} />
+        )}
+        {(list.data || list.isPending) && (
+          <DataTable
+            rows={rows}
+            columns={columns}
+            rowKey={(session) => session.id}
+            label={t('nav.sessions')}
+            sort={sort}
+            onSort={(next) => set({ sort: printSort(next) })}
+            selected={selected}
+            onSelect={setSelected}
+            onOpen={(session) => set({ open: session.id })}
+            onKey={(event) => {
+              if (event.key === 'Delete' && endable.length > 0) setEnding(endable);
+            }}
+            current={search.open ?? null}
+            rowTestId={(session) => ids.sessions.row(session.name)}
+            testId={ids.sessions.table}
+            empty={
+              <SessionsEmpty
+                loading={list.isPending}
+                show={show}
+                query={search.q}
+                onClear={() => set({ q: undefined })}
+              />
+            }
+          />
+        )}
+      </Page>
+      {search.open && (
+        <SessionDrawer
+          key={search.open}
+          id={search.open}
+          known={sessions?.find(({ id }) => id === search.open)}
+          tab={search.tab ?? 'overview'}
+          onTab={(tab) => set({ tab })}
+          onClose={() => set({ open: undefined, tab: undefined })}
+          onTerminate={(session) => setEnding([session])}
+        />
+      )}
+      {ending && (
+        <TerminateDialog
+          sessions={ending}
+          onClose={(done) => {
+            setEnding(null);
+            if (done) setSelected(new Set());
+          }}
+        />
+      )}
+    </div>
+  );
+}

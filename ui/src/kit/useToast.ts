@@ -1,0 +1,17 @@
+import { App } from 'antd';
+import { useMemo } from 'react';
+import type { FailureBody } from '@/bridge';
+import { failureText } from '@/i18n/failure';
+
+/** Short notices: done, or a failure with its code. */
+export function useToast() {
+  const { message } = App.useApp();
+  return useMemo(
+    () => ({
+      done: (text: string) => void message.success(text),
+      failed: (failure: FailureBody) =>
+        void message.error(`${failureText(failure)} (${failure.code})`, 6),
+    }),
+    [message],
+  );
+}
