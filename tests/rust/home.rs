@@ -64,6 +64,7 @@ impl Home {
     /// When one of these programs is missing or does not start.
     pub fn desktop() -> Result<Self> {
         let mut home = Self::new()?;
+        home.calm_desktop()?;
         home.start_display()?;
         home.start_bus()?;
         home.unlock_keyring()?;
@@ -160,6 +161,17 @@ impl Home {
             format!("#!/bin/sh\nprintf '%s\\n' \"$1\" >> '{}'\n", list.display()),
         )?;
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    }
+
+    /// A user who wants no animations: a click then never meets a button that is on its way.
+    fn calm_desktop(&self) -> Result<()> {
+        let folder = self.path("home/.config/gtk-3.0");
+        fs::create_dir_all(&folder)?;
+        fs::write(
+            folder.join("settings.ini"),
+            "[Settings]\ngtk-enable-animations=0\n",
+        )?;
         Ok(())
     }
 

@@ -205,17 +205,8 @@ impl Journey<'_> {
     }
 
     async fn terminate(&self) -> Result<()> {
-        // A dialog moves while it opens, and a click can go beside its button.
-        let answered = self
-            .window
-            .eventually("the dialog to be answered", async || {
-                if self.window.there("terminate.confirm").await? {
-                    self.window.click("terminate.confirm").await?;
-                }
-                let left = self.window.there("terminate.dialog").await?;
-                Ok((!left).then_some(()))
-            });
-        answered.await?;
+        self.window.click("terminate.confirm").await?;
+        self.window.gone("terminate.dialog").await?;
         self.window
             .eventually("the session to end", async || {
                 let session = self.home.gangway(&["session", "show", SESSION]);
