@@ -25,7 +25,16 @@
   let socket;
   let pause = 250;
 
-  const send = (data) => { if (socket && socket.readyState === WebSocket.OPEN) socket.send(data); };
+  // Keys typed while the line is down; more than a person types blind is dropped.
+  const MAX_HELD = 1024;
+  let held = [];
+
+  const isOpen = () => socket && socket.readyState === WebSocket.OPEN;
+  const send = (data) => { if (isOpen()) socket.send(data); };
+  const type = (bytes) => {
+    if (isOpen()) socket.send(bytes);
+    else if (held.length < MAX_HELD) held.push(bytes);
+  };
   const sendSize = () => send(JSON.stringify({ columns: term.cols, rows: term.rows }));
 
   function connect() {
@@ -34,7 +43,10 @@
     address.search = '?id=' + encodeURIComponent(id);
     socket = new WebSocket(address);
     socket.binaryType = 'arraybuffer';
-    socket.onopen = () => { note.textContent = ''; pause = 250; term.reset(); fit.fit(); sendSize(); };
+    socket.onopen = () => {
+      note.textContent = ''; pause = 250; term.reset(); fit.fit(); sendSize();
+      held.splice(0).forEach(send);
+    };
     socket.onmessage = (message) => term.write(new Uint8Array(message.data));
     socket.onclose = (event) => {
       if (event.code === 4000) {
@@ -50,9 +62,9 @@
 
   term.onData((text) => {
     if (!socket) { if (text === '\r') connect(); return; }
-    send(encoder.encode(text));
+    type(encoder.encode(text));
   });
-  term.onBinary((text) => send(Uint8Array.from(text, (character) => character.charCodeAt(0))));
+  term.onBinary((text) => type(Uint8Array.from(text, (character) => character.charCodeAt(0))));
   term.onResize(sendSize);
   addEventListener('resize', () => fit.fit());
   fit.fit();

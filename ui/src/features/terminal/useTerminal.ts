@@ -53,7 +53,11 @@ export function useTerminal(
     Object.assign(element, { terminal });
 
     // Keys go out one after another, or a slow answer would let two of them change places.
-    let sending: Promise<unknown> = Promise.resolve();
+    // The first waits until the shell is there, or what is typed at once would be lost.
+    let shellIsThere: () => void = () => undefined;
+    let sending: Promise<unknown> = new Promise<void>((there) => {
+      shellIsThere = there;
+    });
     const send = (text: string) => {
       sending = sending
         .then(
@@ -72,6 +76,7 @@ export function useTerminal(
       {
         onMessage: ({ terminal_id }) => {
           record.terminalId = terminal_id;
+          shellIsThere();
           setState('open');
         },
         onBytes: (bytes) => new Promise<void>((drawn) => terminal.write(bytes, drawn)),
