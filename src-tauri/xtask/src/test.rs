@@ -66,7 +66,9 @@ fn commit(steps: &mut Steps) -> Result<()> {
     })?;
     steps.step("examples in the documentation", || tests(&["--doc"]))?;
     // `--test *` would refuse targets whose features are off; `--tests` passes them over.
-    steps.step("tests with real processes", || tests(&["--tests"]))?;
+    steps.step("tests with real processes", || {
+        tests(&["--tests", "--no-fail-fast"])
+    })?;
     steps.step("both ends of SSH against each other", || {
         tests(&["--features", "ssh/server", "--test", "both_ends"])
     })?;
