@@ -395,6 +395,10 @@ pub enum NoticeCode {
     OomKilled,
     /// The bootstrap script failed.
     BootstrapFailed,
+    /// The files of the image can't be changed.
+    ImageReadOnly,
+    /// Not everything of the image could be kept: owners, devices, extended attributes.
+    ImageSimplified,
 }
 
 /// An entry of a directory in the session.

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     let outcome = match mode.as_deref().and_then(|mode| mode.to_str()) {
         Some("launch") => launch::supervise(),
         Some("enter") => launch::enter(),
+        Some("try-overlay") => launch::try_overlay(),
         Some("session") => session::run(&rest),
         Some("exec") => exec::run(rest),
         Some("version") => {

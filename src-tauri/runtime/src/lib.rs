@@ -6,6 +6,7 @@
 
 mod control;
 mod error;
+pub mod image;
 mod logs;
 mod metrics;
 pub mod sandbox;
@@ -129,6 +130,13 @@ pub trait Kernel: Send + Sync {
 
     /// Copies the unsaved files into a directory of the host, given to [`Runtime::owner`].
     async fn save_unsaved(&self, directory: &Path) -> Result<Saved, RuntimeError>;
+
+    /// The directory with what the session changed of its image's files (the upper one of an
+    /// overlay), from which [`image::ImageStore::commit`] makes an image. `None` when it can't
+    /// change them, or the runtime makes images in another way.
+    fn changes(&self) -> Option<std::path::PathBuf> {
+        None
+    }
 
     /// Installs an app, streaming what the installer prints.
     async fn install(

@@ -6,6 +6,8 @@ use protocol::service_port::ServicePort;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::image::Dropped;
+
 /// Names a kernel: the engine's primary key of it.
 pub type KernelId = Uuid;
 
@@ -77,8 +79,16 @@ impl KernelSpec {
 pub enum ImageRoot {
     /// This computer's own programs, read-only, with its private parts hidden.
     Host,
-    /// An unpacked image.
+    /// An unpacked image, shown read-only.
     Directory(PathBuf),
+    /// The unpacked layers of an image, lowest first. What the session changes is its own, where
+    /// this computer can put an overlay over them; else they are shown read-only.
+    Layers {
+        /// Where they lie.
+        directories: Vec<PathBuf>,
+        /// What was left out when they were unpacked.
+        dropped: Dropped,
+    },
 }
 
 /// Limits of a kernel, for all its processes together.

@@ -28,8 +28,11 @@ const DRIVE: &[&str] = &["dbus", "gnome-keyring", "webkit2gtk-driver"];
 
 /// What the tests compare us with, or what they run in a session.
 const TEST: &[&str] = &[
+    "apache2-utils",
+    "busybox-static",
     "chromium",
     "chromium-driver",
+    "docker-registry",
     "gdb",
     "git",
     "libsecret-tools",

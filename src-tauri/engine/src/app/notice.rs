@@ -54,6 +54,8 @@ const fn code(code: NoticeCode) -> &'static str {
         NoticeCode::LimitsAdvisory => "limits-advisory",
         NoticeCode::NoNetwork => "no-network",
         NoticeCode::OomKilled => "oom-killed",
+        NoticeCode::ImageReadOnly => "image-read-only",
+        NoticeCode::ImageSimplified => "image-simplified",
         NoticeCode::BootstrapFailed => "bootstrap-failed",
     }
 }

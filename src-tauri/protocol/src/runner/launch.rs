@@ -85,6 +85,15 @@ pub enum Layer {
         /// It may lie where only the engine can look, and must not be a link.
         private: bool,
     },
+    /// Directories on top of each other, and on top of them one that takes what is changed.
+    Overlay {
+        /// On the host, lowest first.
+        lower: Vec<PathBuf>,
+        /// On the host: holds `upper`, `work` and `merged`.
+        area: PathBuf,
+        /// Inside.
+        target: PathBuf,
+    },
     /// An empty file system in memory.
     Tmpfs {
         /// Inside.

@@ -4,6 +4,8 @@ use std::{ffi::OsStr, os::fd::RawFd, os::unix::ffi::OsStrExt};
 
 use protocol::runner::launch::{HOME, INNER_ID, Layer};
 
+use super::overlay::MERGED;
+
 /// Arguments for bubblewrap, each ended by a zero byte, as its `--args` wants them.
 pub(super) fn bubblewrap(layout: &[Layer], hostname: &str, filters: &[RawFd]) -> Vec<u8> {
     let mut list = Arguments::default();
@@ -55,6 +57,11 @@ impl Arguments {
             } => {
                 let verb = if *read_only { "--ro-bind" } else { "--bind" };
                 self.add([OsStr::new(verb), source.as_os_str(), target.as_os_str()]);
+            }
+            // Mounted by then.
+            Layer::Overlay { area, target, .. } => {
+                let merged = area.join(MERGED);
+                self.add([OsStr::new("--bind"), merged.as_os_str(), target.as_os_str()]);
             }
             Layer::Tmpfs { target, size, mode } => {
                 self.add(["--perms", &format!("{mode:04o}")]);

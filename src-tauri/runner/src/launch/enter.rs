@@ -21,7 +21,7 @@ use nix::{
 use protocol::runner::launch::RUNNER_PATH;
 use serde::{Deserialize, Serialize};
 
-use super::{Doing, LaunchError, become_user};
+use super::{Doing, LaunchError, become_user, overlay};
 use crate::fds;
 
 /// Open files that a session may have, where the host allows as many.
@@ -41,6 +41,8 @@ pub(super) struct Orders {
     pub(super) session: Vec<RawFd>,
     pub(super) process_limit: Option<u64>,
     pub(super) has_network: bool,
+    /// Roots to put together.
+    pub(super) overlays: Vec<overlay::Order>,
 }
 
 /// Becomes bubblewrap; returns only when that fails.
@@ -60,8 +62,11 @@ fn attempt(orders: &Orders) -> Result<io::Error, LaunchError> {
     if let Some(processes) = orders.process_limit {
         limit(Resource::RLIMIT_NPROC, processes)?;
     }
-    make_namespaces()?;
+    make_namespaces(!orders.overlays.is_empty())?;
     loopback_up()?;
+    for order in &orders.overlays {
+        overlay::make(order)?;
+    }
     let announce = fds::inherited(orders.announce.to_string().as_ref()).doing("announce")?;
     if orders.has_network {
         fs::File::from(announce).write_all(b"1").doing("announce")?;
@@ -85,9 +90,30 @@ fn limit(resource: Resource, wanted: u64) -> Result<(), LaunchError> {
     setrlimit(resource, value, value).doing("set a limit")
 }
 
-fn make_namespaces() -> Result<(), LaunchError> {
+/// Tries out, in a directory of the caller's, whether an overlay can be mounted here. The arguments
+/// of the process: a lower directory, an area.
+pub(crate) fn try_overlay() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args_os().skip(2).map(PathBuf::from);
+    let (Some(lower), Some(area)) = (arguments.next(), arguments.next()) else {
+        return Err("expected two directories".into());
+    };
+    make_namespaces(true)?;
+    overlay::make(&overlay::Order {
+        lower: vec![lower],
+        area: area.clone(),
+    })?;
+    // Copying up is what some file systems below refuse.
+    fs::write(area.join(overlay::MERGED).join("tried"), "1")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn make_namespaces(mounts: bool) -> Result<(), LaunchError> {
     let (uid, gid) = (Uid::current(), Gid::current());
-    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).doing("make a user namespace")?;
+    let mut flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET;
+    if mounts {
+        flags |= CloneFlags::CLONE_NEWNS;
+    }
+    unshare(flags).doing("make a user namespace")?;
     fs::write("/proc/self/setgroups", "deny").doing("give up groups")?;
     fs::write("/proc/self/uid_map", format!("0 {uid} 1")).doing("map the user")?;
     fs::write("/proc/self/gid_map", format!("0 {gid} 1")).doing("map the group")

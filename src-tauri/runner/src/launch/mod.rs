@@ -10,6 +10,7 @@
 mod arguments;
 mod enter;
 mod network;
+mod overlay;
 mod stage;
 
 use std::{
@@ -27,11 +28,11 @@ use std::{
 };
 
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use protocol::runner::launch::{ExitNote, LaunchEvent, LaunchPlan, Network};
+use protocol::runner::launch::{ExitNote, LaunchEvent, LaunchPlan, Layer, Network};
 
 use crate::fds::{keep_over_exec, memory_file};
 
-pub(crate) use enter::enter;
+pub(crate) use enter::{enter, try_overlay};
 
 /// Why no sandbox came about.
 #[derive(Debug, thiserror::Error)]
@@ -164,7 +165,7 @@ fn private_file(path: &std::path::Path) -> Result<File, LaunchError> {
 
 fn start_sandbox(
     plan: &LaunchPlan,
-    layout: Vec<protocol::runner::launch::Layer>,
+    layout: Vec<Layer>,
     control: &UnixListener,
     logs: &[File; 2],
     exit_file: &File,
@@ -198,6 +199,7 @@ fn start_sandbox(
         session: numbers,
         process_limit: plan.process_limit,
         has_network: !matches!(plan.network, Network::None),
+        overlays: overlays(&layout),
     };
     let orders =
         memory_file("orders", &serde_json::to_vec(&orders)?).doing("pass the orders on")?;
@@ -215,6 +217,18 @@ fn start_sandbox(
         .stdout(out)
         .spawn()
         .doing("start the sandbox")
+}
+
+/// What the sandbox puts together before bubblewrap begins.
+fn overlays(layout: &[Layer]) -> Vec<overlay::Order> {
+    let order = |layer: &Layer| match layer {
+        Layer::Overlay { lower, area, .. } => Some(overlay::Order {
+            lower: lower.clone(),
+            area: area.clone(),
+        }),
+        _ => None,
+    };
+    layout.iter().filter_map(order).collect()
 }
 
 /// Becomes the session's host user for good.

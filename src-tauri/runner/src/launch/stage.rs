@@ -39,8 +39,13 @@ pub(super) fn collect(plan: &LaunchPlan) -> Result<Vec<Layer>, LaunchError> {
                 source,
                 private: true,
                 ..
-            } => Some(open_source(source)?),
-            _ => None,
+            } => vec![open_source(source)?],
+            Layer::Overlay { lower, area, .. } => lower
+                .iter()
+                .chain([area])
+                .map(|path| open_source(path))
+                .collect::<Result<_, _>>()?,
+            _ => Vec::new(),
         });
     }
     let resolvers = match &plan.network {
@@ -68,8 +73,14 @@ pub(super) fn collect(plan: &LaunchPlan) -> Result<Vec<Layer>, LaunchError> {
             .doing("show the resolvers")?;
     }
     let mut layout = plan.layout.clone();
-    for (number, (layer, file)) in layout.iter_mut().zip(&opened).enumerate() {
-        if let (Layer::Bind { source, .. }, Some(file)) = (layer, file) {
+    let mut number = 0..;
+    for (layer, files) in layout.iter_mut().zip(&opened) {
+        let sources: Vec<&mut PathBuf> = match layer {
+            Layer::Bind { source, .. } => vec![source],
+            Layer::Overlay { lower, area, .. } => lower.iter_mut().chain([area]).collect(),
+            _ => continue,
+        };
+        for ((source, file), number) in sources.into_iter().zip(files).zip(&mut number) {
             *source = bind(number, file, source)?;
         }
     }
@@ -98,7 +109,7 @@ fn open_source(path: &Path) -> Result<File, LaunchError> {
     }
 }
 
-fn bind(number: usize, file: &File, source: &Path) -> Result<PathBuf, LaunchError> {
+fn bind(number: u32, file: &File, source: &Path) -> Result<PathBuf, LaunchError> {
     let doing = || format!("gather {}", source.display());
     let place = Path::new(STAGE).join(number.to_string());
     if file.metadata().doing(doing())?.is_dir() {

@@ -8,7 +8,7 @@ use std::{
 
 use protocol::runner::launch::{HOME, INNER_ID, Layer, USER};
 
-use super::network::Resolver;
+use super::{network::Resolver, overlay::Base};
 use crate::KernelId;
 
 /// What programs look for and what says nothing about people: everything else of the host's `/etc`
@@ -118,6 +118,21 @@ pub(super) fn host_layers(etc: &Path) -> Vec<Layer> {
     layers
 }
 
+/// Our users (or groups), and those of an image that have neither their names nor their numbers.
+fn with_others(mut ours: String, others: &str) -> String {
+    let part = |line: &str, at: usize| line.split(':').nth(at).unwrap_or_default().to_owned();
+    for line in others.lines() {
+        let clash = ours
+            .lines()
+            .any(|known| [0, 2].iter().any(|at| part(known, *at) == part(line, *at)));
+        if line.matches(':').count() >= 3 && !clash {
+            ours.push_str(line);
+            ours.push('\n');
+        }
+    }
+    ours
+}
+
 fn is_public(metadata: &fs::Metadata) -> bool {
     let wanted = if metadata.is_dir() { 0o005 } else { 0o004 };
     (metadata.is_dir() || metadata.is_file()) && metadata.permissions().mode() & wanted == wanted
@@ -128,22 +143,23 @@ pub(super) fn write(
     directory: &Path,
     kernel: KernelId,
     hostname: &str,
-    shell: &str,
+    base: &Base,
     resolver: &Resolver,
 ) -> io::Result<Vec<PathBuf>> {
     fs::create_dir_all(directory)?;
+    let shell = if base.has_bash {
+        "/bin/bash"
+    } else {
+        "/bin/sh"
+    };
+    let passwd = format!(
+        "root:x:0:0:root:/root:/usr/sbin/nologin\n{USER}:x:{INNER_ID}:{INNER_ID}:{USER}:{HOME}:{shell}\n\
+         nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+    );
+    let group = format!("root:x:0:\ntty:x:5:\n{USER}:x:{INNER_ID}:\nnogroup:x:65534:\n");
     let files = [
-        (
-            "passwd",
-            format!(
-                "root:x:0:0:root:/root:/usr/sbin/nologin\n{USER}:x:{INNER_ID}:{INNER_ID}:{USER}:{HOME}:{shell}\n\
-                 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
-            ),
-        ),
-        (
-            "group",
-            format!("root:x:0:\ntty:x:5:\n{USER}:x:{INNER_ID}:\nnogroup:x:65534:\n"),
-        ),
+        ("passwd", with_others(passwd, &base.passwd)),
+        ("group", with_others(group, &base.group)),
         (
             "hosts",
             format!("127.0.0.1 localhost {hostname}\n::1 localhost ip6-localhost\n"),

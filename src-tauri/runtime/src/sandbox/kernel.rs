@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     os::fd::OwnedFd,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -18,7 +18,7 @@ use rustix::{
 use tokio::{net::TcpStream, sync::watch};
 
 use super::{
-    oom,
+    oom, overlay,
     record::{Dir, Record},
     save,
 };
@@ -292,6 +292,10 @@ impl Kernel for SandboxKernel {
             saved.files += 1;
         }
         Ok(saved)
+    }
+
+    fn changes(&self) -> Option<PathBuf> {
+        overlay::changes(&self.dir)
     }
 
     async fn install(

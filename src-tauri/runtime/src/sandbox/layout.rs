@@ -30,6 +30,8 @@ pub(super) struct Places<'a> {
     /// Names of the files in `etc`.
     pub(super) etc_files: &'a [PathBuf],
     pub(super) runner: &'a Path,
+    /// The root of a session with an image's layers.
+    pub(super) root: Option<Layer>,
 }
 
 /// All layers of a kernel.
@@ -40,6 +42,7 @@ pub(super) fn layers(spec: &KernelSpec, places: &Places<'_>) -> Result<Vec<Layer
             prepare_root(root, places.etc_files).map_err(RuntimeError::io("prepare the image"))?;
             vec![bind(root, "/", true)]
         }
+        ImageRoot::Layers { .. } => places.root.iter().cloned().collect(),
     };
     let at = |path: &str| PathBuf::from(path);
     layers.push(Layer::Proc {
@@ -52,7 +55,7 @@ pub(super) fn layers(spec: &KernelSpec, places: &Places<'_>) -> Result<Vec<Layer
         mode: 0o1777,
     });
     for shown in ["/sys/devices/system/cpu", "/sys/devices/system/node"] {
-        if spec.image == ImageRoot::Host && Path::new(shown).is_dir() {
+        if Path::new(shown).is_dir() {
             layers.push(Layer::Bind {
                 source: at(shown),
                 target: at(shown),
@@ -135,8 +138,17 @@ fn host_root() -> Vec<Layer> {
 }
 
 /// An unpacked image is shown read-only, so the places that are mounted over must be in it.
-fn prepare_root(root: &Path, etc_files: &[PathBuf]) -> io::Result<()> {
-    for directory in ["proc", "dev", "tmp", "run", "etc", "home/work"] {
+pub(super) fn prepare_root(root: &Path, etc_files: &[PathBuf]) -> io::Result<()> {
+    for directory in [
+        "proc",
+        "dev",
+        "tmp",
+        "run",
+        "etc",
+        "home/work",
+        "sys/devices/system/cpu",
+        "sys/devices/system/node",
+    ] {
         let path = root.join(directory);
         if !path.is_dir() {
             fs::create_dir_all(path)?;

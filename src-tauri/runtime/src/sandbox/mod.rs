@@ -9,6 +9,7 @@ mod kernel;
 mod layout;
 mod network;
 mod oom;
+mod overlay;
 mod record;
 mod save;
 mod seccomp;
@@ -20,7 +21,7 @@ use std::{
     fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -59,6 +60,8 @@ pub struct SandboxConfig {
     pub environ: BTreeMap<String, String>,
     /// The host's `resolv.conf`.
     pub resolv_conf: PathBuf,
+    /// Whether sessions may change the files of their images, where this computer can do that.
+    pub overlay: bool,
 }
 
 impl SandboxConfig {
@@ -76,6 +79,7 @@ impl SandboxConfig {
             network: true,
             environ: Self::host_environ(std::env::vars()),
             resolv_conf: PathBuf::from(network::RESOLV_CONF),
+            overlay: true,
         }
     }
 
@@ -139,6 +143,8 @@ pub struct Sandbox {
     filters: Vec<PathBuf>,
     notices: Vec<Notice>,
     node_history: Mutex<NodeHistory>,
+    /// Whether an overlay can be had, once somebody asked.
+    overlay: OnceLock<Result<(), String>>,
 }
 
 impl std::fmt::Debug for Sandbox {
@@ -204,6 +210,7 @@ impl Sandbox {
             reach,
             filters,
             node_history: Mutex::default(),
+            overlay: OnceLock::new(),
         })
     }
 

@@ -5,6 +5,7 @@
 //!                     home/ tmp/    the session's own, owned by its host user
 //!                     etc/          files shown over the session's /etc
 //!                     log.0 log.1   its log, taking turns
+//!                     area/         what it changed of its image
 //!                     exit.json     how it ended
 //!                     launch.log    complaints of launcher and runner
 //! <run>/<id>.sock                   control socket
@@ -58,6 +59,9 @@ pub(super) struct Record {
     pub(super) pasta: Option<ProcessName>,
     /// Known since the start.
     pub(super) notices: Vec<Notice>,
+    /// Directories of its image.
+    #[serde(default)]
+    pub(super) layers: Vec<PathBuf>,
 }
 
 /// Paths of one kernel.

@@ -15,11 +15,12 @@ use super::{
     Reach, Sandbox, SandboxKernel, etc, identity,
     layout::{self, Places},
     network,
+    overlay::{self, Base},
     record::{self, Dir, ProcessName, Record},
     watch,
 };
 use crate::{
-    KernelSpec, RuntimeError,
+    ImageRoot, KernelSpec, RuntimeError,
     control::{Channel, unexpected},
 };
 
@@ -41,7 +42,8 @@ pub(super) async fn start(
         Reach::Outbound { .. } => network::resolver(&sandbox.config.resolv_conf),
         Reach::Nothing(_) => network::Resolver::default(),
     };
-    let plan = prepare(sandbox, spec, dir, &resolver)?;
+    let mut notices = sandbox.notices.clone();
+    let plan = prepare(sandbox, spec, dir, &resolver, &mut notices)?;
     let group = sandbox
         .hierarchy
         .make(spec.kernel_id, &spec.limits)
@@ -52,7 +54,11 @@ pub(super) async fn start(
         group,
         supervisor: None,
         pasta: None,
-        notices: sandbox.notices.clone(),
+        notices,
+        layers: match &spec.image {
+            ImageRoot::Layers { directories, .. } => directories.clone(),
+            ImageRoot::Host | ImageRoot::Directory(_) => Vec::new(),
+        },
     };
     // Before anything runs: an engine that dies now must find what to tidy up.
     dir.write(&record)
@@ -134,6 +140,7 @@ fn prepare(
     spec: &KernelSpec,
     dir: &Dir,
     resolver: &network::Resolver,
+    notices: &mut Vec<Notice>,
 ) -> Result<LaunchPlan, RuntimeError> {
     let doing = || RuntimeError::io("make the session's directories");
     let (home, tmp, etc) = (dir.at("home"), dir.at("tmp"), dir.at("etc"));
@@ -144,8 +151,26 @@ fn prepare(
     for path in [&home, &tmp] {
         identity::give(path, sandbox.owner).map_err(doing())?;
     }
+    let base = match &spec.image {
+        ImageRoot::Layers { directories, .. } => Base::of(directories),
+        ImageRoot::Host | ImageRoot::Directory(_) => Base {
+            has_bash: true,
+            ..Base::default()
+        },
+    };
     let etc_files =
-        etc::write(&etc, spec.kernel_id, &spec.hostname, "/bin/bash", resolver).map_err(doing())?;
+        etc::write(&etc, spec.kernel_id, &spec.hostname, &base, resolver).map_err(doing())?;
+    let root = match &spec.image {
+        ImageRoot::Layers {
+            directories,
+            dropped,
+        } => {
+            let (root, reason) = overlay::root(sandbox, dir, directories, &etc_files)?;
+            notices.extend(overlay::notices(*dropped, reason));
+            Some(root)
+        }
+        ImageRoot::Host | ImageRoot::Directory(_) => None,
+    };
     let layout = layout::layers(
         spec,
         &Places {
@@ -154,6 +179,7 @@ fn prepare(
             etc: &etc,
             etc_files: &etc_files,
             runner: &sandbox.config.runner,
+            root,
         },
     )?;
     Ok(LaunchPlan {
@@ -175,6 +201,10 @@ fn prepare(
 
 fn runner_plan(sandbox: &Sandbox, spec: &KernelSpec) -> Result<RunnerPlan, RuntimeError> {
     let mut environ = sandbox.config.environ.clone();
+    // The host's certificates are not in an image.
+    environ.retain(|name, _| {
+        spec.image == ImageRoot::Host || name.to_ascii_lowercase().ends_with("_proxy")
+    });
     environ.extend(spec.environ.clone());
     Ok(RunnerPlan {
         environ,

@@ -1,0 +1,63 @@
+//! The root of a session that has an image: its layers, and over them a directory for changes.
+//!
+//! Mounted inside the session's own user namespace, by the user that owns the files: the kernel
+//! (5.11 and newer) lets everybody do that there, and nothing of it is seen outside.
+
+use std::{
+    fs::File,
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+};
+
+use nix::mount::{MsFlags, mount};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use serde::{Deserialize, Serialize};
+
+use super::{Doing, LaunchError};
+
+/// Where in its area an overlay is mounted.
+pub(super) const MERGED: &str = "merged";
+
+/// An overlay to mount.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Order {
+    /// Lowest first.
+    pub(super) lower: Vec<PathBuf>,
+    pub(super) area: PathBuf,
+}
+
+/// Mounts it; to be called in a mount namespace of its own.
+pub(super) fn make(order: &Order) -> Result<(), LaunchError> {
+    // Named by descriptors: short enough for any number of layers, and free of the characters
+    // that mean something in the options.
+    let area = directory(&order.area)?;
+    let mut lower = Vec::new();
+    for path in order.lower.iter().rev() {
+        lower.push(directory(path)?);
+    }
+    let names: Vec<String> = lower.iter().map(named).collect();
+    let options = format!(
+        "lowerdir={},upperdir={area}/upper,workdir={area}/work,userxattr",
+        names.join(":"),
+        area = named(&area),
+    );
+    mount(
+        Some("overlay"),
+        &order.area.join(MERGED),
+        Some("overlay"),
+        MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+        Some(options.as_str()),
+    )
+    .doing("put the image's layers together")
+}
+
+fn directory(path: &Path) -> Result<File, LaunchError> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(CWD, path, flags, Mode::empty())
+        .map(File::from)
+        .doing(format!("open {}", path.display()))
+}
+
+fn named(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}

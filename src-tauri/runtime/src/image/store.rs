@@ -1,0 +1,407 @@
+//! Images on disk: layers shared by all images that have them, named by their content.
+//!
+//! ```text
+//! <root>/layers/<digest>/       an unpacked layer
+//!               <digest>.json   says that it is whole
+//!               .new-*          one that is being unpacked
+//!        blobs/<digest>         a configuration, or a layer that is not unpacked yet
+//!              <digest>.part    as much of one as has come
+//! ```
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs::{self, File},
+    io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::{Duration, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
+
+use super::{
+    Digest, Dropped, ImageError, ImageLimits,
+    budget::Budget,
+    manifest::Config,
+    place,
+    unpack::{self, Unpacked},
+};
+use crate::Owner;
+
+/// How long half a layer is kept for somebody to go on with.
+const PART_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// An image on this computer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Names the image: of its manifest, or of its configuration where it came without one.
+    pub digest: Digest,
+    /// Of its configuration.
+    pub config: Digest,
+    /// `x86_64`, `aarch64`.
+    pub architecture: String,
+    /// Its layers, lowest first, by the digest of their uncompressed archive.
+    pub layers: Vec<Digest>,
+    /// Unpacked.
+    pub size_bytes: u64,
+    /// Variables for its programs.
+    pub environ: BTreeMap<String, String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What was left out.
+    pub dropped: Dropped,
+}
+
+/// Says of a layer that it is whole.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Mark {
+    pub(super) bytes: u64,
+    pub(super) dropped: Dropped,
+}
+
+/// The images of an engine.
+#[derive(Debug)]
+pub struct ImageStore {
+    root: PathBuf,
+    owner: Option<Owner>,
+    limits: ImageLimits,
+    /// One for each layer that somebody works on.
+    locks: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
+    /// Held by who adds to the store, and by who removes from it.
+    adding: Arc<RwLock<()>>,
+}
+
+impl ImageStore {
+    /// Opens the store below `root`, made when it is missing, and tidies up what a killed engine
+    /// left. Its files belong to `owner`, as whom sessions run.
+    ///
+    /// # Errors
+    /// When the directories can't be made or read.
+    pub fn open(
+        root: impl Into<PathBuf>,
+        owner: Option<Owner>,
+        limits: ImageLimits,
+    ) -> Result<Self, ImageError> {
+        let root = root.into();
+        let doing = "make the images' directories";
+        for path in [root.clone(), root.join("layers"), root.join("blobs")] {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&path)
+                .map_err(ImageError::io(doing))?;
+        }
+        let root = root.canonicalize().map_err(ImageError::io(doing))?;
+        let store = Self {
+            root,
+            owner,
+            limits,
+            locks: Mutex::default(),
+            adding: Arc::default(),
+        };
+        store.tidy().map_err(ImageError::io("tidy the images up"))?;
+        Ok(store)
+    }
+
+    /// Directories of an image's layers, lowest first.
+    #[must_use]
+    pub fn directories(&self, content: &Content) -> Vec<PathBuf> {
+        content.layers.iter().map(|it| self.layer(it)).collect()
+    }
+
+    /// Whether all of an image is there.
+    #[must_use]
+    pub fn has(&self, content: &Content) -> bool {
+        content
+            .layers
+            .iter()
+            .all(|layer| self.mark(layer).is_some())
+            && self.blob(&content.config).is_file()
+    }
+
+    /// Removes the layers and configurations that none of `kept` needs and no session shows.
+    /// Does nothing while something is being added. Gives the bytes that it freed.
+    ///
+    /// # Errors
+    /// When something can't be removed.
+    pub async fn collect(
+        self: &Arc<Self>,
+        kept: Vec<Content>,
+        shown: Vec<PathBuf>,
+    ) -> Result<u64, ImageError> {
+        let Ok(alone) = self.adding.clone().try_write_owned() else {
+            return Ok(0);
+        };
+        let store = Arc::clone(self);
+        blocking(move || {
+            let _alone = alone;
+            store
+                .remove_unused(&kept, &shown)
+                .map_err(ImageError::io("remove what no image needs"))
+        })
+        .await
+    }
+
+    fn remove_unused(&self, kept: &[Content], shown: &[PathBuf]) -> io::Result<u64> {
+        let layers: BTreeSet<&str> = kept
+            .iter()
+            .flat_map(|content| content.layers.iter().map(Digest::hex))
+            .collect();
+        let configs: BTreeSet<&str> = kept.iter().map(|content| content.config.hex()).collect();
+        let mut freed = 0;
+        for entry in fs::read_dir(self.root.join("layers"))?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.len() != 64 || layers.contains(name.as_str()) || shown.contains(&entry.path()) {
+                continue;
+            }
+            let mark = self.root.join("layers").join(format!("{name}.json"));
+            freed += read_mark(&mark).map_or(0, |mark| mark.bytes);
+            // First what says that it is whole: a half-removed one is none.
+            let _ = fs::remove_file(mark);
+            remove_tree(&entry.path())?;
+        }
+        for entry in fs::read_dir(self.root.join("blobs"))?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.len() == 64 && !configs.contains(name.as_str()) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(freed)
+    }
+
+    fn tidy(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.root.join("layers"))?.flatten() {
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let marked = self.root.join("layers").join(format!("{name}.json"));
+            if name.starts_with(".new-") || (path.is_dir() && !marked.is_file()) {
+                remove_tree(&path)?;
+            }
+        }
+        for entry in fs::read_dir(self.root.join("blobs"))?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let age = entry
+                .metadata()
+                .and_then(|found| found.modified())
+                .ok()
+                .and_then(|at| SystemTime::now().duration_since(at).ok());
+            let old = age.is_some_and(|age| age > PART_KEPT);
+            if name.starts_with(".new-") || (name.ends_with(".part") && old) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn budget(&self) -> Budget {
+        Budget::new(self.limits, &self.root)
+    }
+
+    pub(super) fn layer(&self, digest: &Digest) -> PathBuf {
+        self.root.join("layers").join(digest.hex())
+    }
+
+    pub(super) fn blob(&self, digest: &Digest) -> PathBuf {
+        self.root.join("blobs").join(digest.hex())
+    }
+
+    pub(super) fn part(&self, digest: &Digest) -> PathBuf {
+        self.root
+            .join("blobs")
+            .join(format!("{}.part", digest.hex()))
+    }
+
+    /// A name for a file that nobody looks for; what has it after a crash is removed.
+    pub(super) fn new_blob(&self) -> PathBuf {
+        let name = format!(".new-{}", uuid::Uuid::new_v4().simple());
+        self.root.join("blobs").join(name)
+    }
+
+    /// What is known of a whole layer.
+    pub(super) fn mark(&self, digest: &Digest) -> Option<Mark> {
+        let mark = read_mark(&self.layer(digest).with_extension("json"))?;
+        self.layer(digest).is_dir().then_some(mark)
+    }
+
+    /// Nothing is removed while somebody holds this.
+    pub(super) async fn adding(&self) -> OwnedRwLockReadGuard<()> {
+        self.adding.clone().read_owned().await
+    }
+
+    /// One at a time works on a layer.
+    pub(super) async fn lock(&self, digest: &Digest) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            locks.retain(|_, lock| lock.strong_count() > 0);
+            let known = locks.get(digest).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let lock = Arc::new(tokio::sync::Mutex::new(()));
+                locks.insert(digest.clone(), Arc::downgrade(&lock));
+                lock
+            })
+        };
+        lock.lock_owned().await
+    }
+
+    /// Unpacks a layer and checks that it is the one that was meant. Blocks.
+    pub(super) fn add_layer(
+        &self,
+        wanted: Option<&Digest>,
+        archive: impl io::Read + Send,
+        budget: &mut Budget,
+    ) -> Result<(Digest, Mark), ImageError> {
+        let fresh = self.fresh()?;
+        let Unpacked {
+            digest,
+            bytes,
+            dropped,
+        } = unpack::unpack(archive, &fresh.0, self.owner, budget)?;
+        if let Some(wanted) = wanted
+            && *wanted != digest
+        {
+            return Err(ImageError::Digest(format!("the layer {wanted}")));
+        }
+        let mark = Mark { bytes, dropped };
+        self.keep(fresh, &digest, mark)?;
+        Ok((digest, mark))
+    }
+
+    fn fresh(&self) -> Result<Fresh, ImageError> {
+        let doing = "make a layer's directory";
+        let name = format!(".new-{}", uuid::Uuid::new_v4().simple());
+        let path = self.root.join("layers").join(name);
+        fs::create_dir(&path).map_err(ImageError::io(doing))?;
+        let fresh = Fresh(path);
+        fs::set_permissions(&fresh.0, fs::Permissions::from_mode(0o755))
+            .map_err(ImageError::io(doing))?;
+        if let Some(owner) = self.owner {
+            std::os::unix::fs::chown(&fresh.0, Some(owner.uid), Some(owner.gid))
+                .map_err(ImageError::io(doing))?;
+        }
+        Ok(fresh)
+    }
+
+    fn keep(&self, fresh: Fresh, digest: &Digest, mark: Mark) -> Result<(), ImageError> {
+        let doing = "keep a layer";
+        let target = self.layer(digest);
+        if self.mark(digest).is_some() {
+            return Ok(());
+        }
+        if target.exists() {
+            remove_tree(&target).map_err(ImageError::io(doing))?;
+        }
+        // Not before its files are on the disk may a layer be called whole.
+        let directory = File::open(&fresh.0).map_err(ImageError::io(doing))?;
+        rustix::fs::syncfs(&directory).map_err(ImageError::io(doing))?;
+        fs::rename(&fresh.0, &target).map_err(ImageError::io(doing))?;
+        std::mem::forget(fresh);
+        let text =
+            serde_json::to_vec(&mark).map_err(|error| ImageError::Malformed(error.to_string()))?;
+        write_whole(&target.with_extension("json"), &text).map_err(ImageError::io(doing))
+    }
+
+    /// Keeps a configuration.
+    pub(super) fn keep_text(&self, text: &[u8]) -> Result<Digest, ImageError> {
+        let digest = Digest::of(text);
+        write_whole(&self.blob(&digest), text).map_err(ImageError::io("keep a configuration"))?;
+        Ok(digest)
+    }
+
+    /// What is known of an image whose layers are all there.
+    pub(super) fn content(
+        &self,
+        digest: Digest,
+        config_digest: Digest,
+        config: Config,
+    ) -> Result<Content, ImageError> {
+        let mut size_bytes = 0;
+        let mut dropped = Dropped::default();
+        for layer in &config.layers {
+            let mark = self
+                .mark(layer)
+                .ok_or_else(|| ImageError::Malformed(format!("the layer {layer} is missing")))?;
+            size_bytes += mark.bytes;
+            dropped = dropped.plus(mark.dropped);
+        }
+        Ok(Content {
+            digest,
+            config: config_digest,
+            architecture: match config.architecture.as_str() {
+                "" => std::env::consts::ARCH.to_owned(),
+                known => known.to_owned(),
+            },
+            layers: config.layers,
+            size_bytes,
+            environ: config.environ,
+            labels: config.labels,
+            dropped,
+        })
+    }
+}
+
+/// A layer that is being unpacked; removed unless it is kept.
+struct Fresh(PathBuf);
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if let Err(error) = remove_tree(&self.0) {
+            tracing::warn!(%error, "half a layer stays until the next start");
+        }
+    }
+}
+
+fn read_mark(path: &Path) -> Option<Mark> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Writes a file so that it is there with all of its text, or not at all.
+pub(super) fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
+    let name = format!(".new-{}", uuid::Uuid::new_v4().simple());
+    let next = path.with_file_name(name);
+    let written = fs::write(&next, text)
+        .and_then(|()| File::open(&next)?.sync_all())
+        .and_then(|()| fs::rename(&next, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&next);
+    }
+    written
+}
+
+/// Removes a tree, also where directories forbid it to their owner.
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        other => return other,
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    };
+    open_up(path)?;
+    place::remove(&File::open(parent)?.into(), name)
+}
+
+fn open_up(directory: &Path) -> io::Result<()> {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(directory)?.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs what works on the disk for long.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ImageError> + Send + 'static,
+) -> Result<T, ImageError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            Err(ImageError::Io {
+                doing: "work on an image".to_owned(),
+                source: io::Error::other(error),
+            })
+        })
+}

@@ -1,0 +1,234 @@
+//! Unpacks a layer: an archive of changes, compressed or not, becomes a directory for an overlay.
+
+use std::{
+    io::{self, Cursor, Read, Write},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+use tar::{Archive, Entry, EntryType};
+
+use super::{
+    Digest, ImageError,
+    budget::Budget,
+    digest::Hashing,
+    place::{Attributes, Place, inside},
+};
+use crate::Owner;
+
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// Of the name of a deleted file.
+const DELETED: &str = ".wh.";
+/// Of what only the union file system that invented these names needed.
+const PRIVATE: &str = ".wh..wh.";
+/// In a directory that hides the one below it.
+const HIDES_BELOW: &str = ".wh..wh..opq";
+
+/// What a session does not get of an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Device files.
+    pub devices: u64,
+    /// Files whose extended attributes (capabilities, labels) were left out.
+    pub attributes: u64,
+    /// Files that belong to somebody else than the superuser: inside, all are the session's own.
+    pub owners: u64,
+}
+
+impl Dropped {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            devices: self.devices + other.devices,
+            attributes: self.attributes + other.attributes,
+            owners: self.owners + other.owners,
+        }
+    }
+}
+
+/// A layer on disk.
+pub(super) struct Unpacked {
+    /// Digest of the archive, uncompressed.
+    pub(super) digest: Digest,
+    pub(super) bytes: u64,
+    pub(super) dropped: Dropped,
+}
+
+/// Reads the compressed text, whichever of the known ways it is compressed in.
+pub(super) fn decompressed<'a>(
+    mut reader: impl Read + Send + 'a,
+) -> io::Result<Box<dyn Read + Send + 'a>> {
+    let mut head = Vec::with_capacity(4);
+    reader.by_ref().take(4).read_to_end(&mut head)?;
+    let is = |magic: &[u8]| head.starts_with(magic);
+    let (gzip, zstd) = (is(GZIP), is(ZSTD));
+    let whole = Cursor::new(head).chain(reader);
+    Ok(if gzip {
+        Box::new(flate2::read::MultiGzDecoder::new(whole))
+    } else if zstd {
+        Box::new(zstd::stream::read::Decoder::new(whole)?)
+    } else {
+        Box::new(whole)
+    })
+}
+
+/// Unpacks into an empty directory, whose files will be `owner`'s.
+pub(super) fn unpack(
+    layer: impl Read + Send,
+    directory: &Path,
+    owner: Option<Owner>,
+    budget: &mut Budget,
+) -> Result<Unpacked, ImageError> {
+    let doing = "read a layer";
+    let plain = decompressed(layer).map_err(ImageError::io(doing))?;
+    let mut archive = Archive::new(Hashing::new(plain));
+    let mut unpacking = Unpacking {
+        place: Place::open(directory, owner)?,
+        budget,
+        bytes: 0,
+        dropped: Dropped::default(),
+    };
+    for entry in archive.entries().map_err(ImageError::io(doing))? {
+        unpacking.entry(entry.map_err(ImageError::io(doing))?)?;
+    }
+    let Unpacking {
+        place,
+        bytes,
+        dropped,
+        ..
+    } = unpacking;
+    place.finish()?;
+    let digest = archive
+        .into_inner()
+        .finish()
+        .map_err(ImageError::io(doing))?;
+    Ok(Unpacked {
+        digest,
+        bytes,
+        dropped,
+    })
+}
+
+struct Unpacking<'a> {
+    place: Place,
+    budget: &'a mut Budget,
+    bytes: u64,
+    dropped: Dropped,
+}
+
+impl Unpacking<'_> {
+    fn entry<R: Read>(&mut self, mut entry: Entry<'_, R>) -> Result<(), ImageError> {
+        let path = inside(&entry.path_bytes())?;
+        // The root itself: it has the attributes of the session's.
+        let Some(name) = path.file_name() else {
+            return Ok(());
+        };
+        self.budget.entry()?;
+        if let Some(name) = name.to_str().and_then(|name| name.strip_prefix(DELETED)) {
+            let name = name.to_owned();
+            return self.deletion(&path, &name);
+        }
+        let header = entry.header();
+        let malformed = |error: io::Error| ImageError::Malformed(error.to_string());
+        let attributes = Attributes {
+            mode: header.mode().map_err(malformed)?,
+            mtime: header.mtime().unwrap_or_default(),
+        };
+        if header.uid().unwrap_or_default() != 0 || header.gid().unwrap_or_default() != 0 {
+            self.dropped.owners += 1;
+        }
+        let kind = header.entry_type();
+        if self.has_attributes(&mut entry) {
+            self.dropped.attributes += 1;
+        }
+        match kind {
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                let Self {
+                    place,
+                    budget,
+                    bytes,
+                    ..
+                } = self;
+                place.file(&path, attributes, |file| {
+                    *bytes += copy(&mut entry, file, budget)?;
+                    Ok(())
+                })
+            }
+            EntryType::Directory => self.place.directory(&path, attributes),
+            EntryType::Symlink => {
+                let target = link_name(&entry, &path)?;
+                let target = std::os::unix::ffi::OsStringExt::from_vec(target);
+                let target: std::ffi::OsString = target;
+                self.place.symlink(&path, &target, attributes)
+            }
+            EntryType::Link => {
+                let target = inside(&link_name(&entry, &path)?)?;
+                self.place.link(&path, &target)
+            }
+            EntryType::Fifo => self.place.pipe(&path, attributes),
+            EntryType::Char | EntryType::Block => {
+                self.dropped.devices += 1;
+                Ok(())
+            }
+            // Whatever it is, it is no file.
+            _ => Ok(()),
+        }
+    }
+
+    fn deletion(&mut self, path: &Path, name: &str) -> Result<(), ImageError> {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let marker = path.file_name().unwrap_or_default();
+        if marker == HIDES_BELOW {
+            self.place.hide_below(directory)
+        } else if marker.to_string_lossy().starts_with(PRIVATE) {
+            Ok(())
+        } else if name.is_empty() || name == "." || name == ".." {
+            Err(ImageError::Malformed("a deletion has no name".to_owned()))
+        } else {
+            self.place.deleted(&directory.join(name))
+        }
+    }
+
+    fn has_attributes<R: Read>(&self, entry: &mut Entry<'_, R>) -> bool {
+        entry
+            .pax_extensions()
+            .ok()
+            .flatten()
+            .is_some_and(|mut all| {
+                all.any(|one| {
+                    one.is_ok_and(|one| {
+                        one.key_bytes().starts_with(b"SCHILY.xattr.")
+                            || one.key_bytes().starts_with(b"LIBARCHIVE.xattr.")
+                    })
+                })
+            })
+    }
+}
+
+fn link_name<R: Read>(entry: &Entry<'_, R>, path: &Path) -> Result<Vec<u8>, ImageError> {
+    entry
+        .link_name_bytes()
+        .filter(|target| !target.is_empty())
+        .map(std::borrow::Cow::into_owned)
+        .ok_or_else(|| ImageError::Malformed(format!("{} leads nowhere", path.display())))
+}
+
+fn copy(from: &mut impl Read, to: &mut impl Write, budget: &mut Budget) -> Result<u64, ImageError> {
+    let mut buffer = vec![0; 128 << 10];
+    let mut bytes = 0;
+    loop {
+        let read = from
+            .read(&mut buffer)
+            .map_err(ImageError::io("read a layer"))?;
+        if read == 0 {
+            return Ok(bytes);
+        }
+        let count = u64::try_from(read).unwrap_or(u64::MAX);
+        budget.bytes(count)?;
+        to.write_all(&buffer[..read])
+            .map_err(ImageError::io("write a file of an image"))?;
+        bytes += count;
+    }
+}
