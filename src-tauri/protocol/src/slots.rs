@@ -200,14 +200,23 @@ impl ResourceSlots {
         self.0.get(slot).copied().unwrap_or_default()
     }
 
+    /// Adds `other`, slot by slot.
+    pub fn add(&mut self, other: &Self) {
+        for (slot, quantity) in &other.0 {
+            match self.0.get_mut(slot) {
+                Some(sum) => *sum = sum.plus(*quantity),
+                None => {
+                    self.0.insert(slot.clone(), *quantity);
+                }
+            }
+        }
+    }
+
     /// Slot by slot, both together.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         let mut sum = self.clone();
-        for (slot, quantity) in &other.0 {
-            let entry = sum.0.entry(slot.clone()).or_default();
-            *entry = entry.plus(*quantity);
-        }
+        sum.add(other);
         sum
     }
 

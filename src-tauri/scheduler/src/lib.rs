@@ -6,7 +6,9 @@
 //! the texts that people and older clients read. No clock, no input or output: the same picture gives
 //! the same decisions.
 
+pub mod fair_share;
 mod order;
+mod pool;
 mod reason;
 mod select;
 mod snapshot;
@@ -50,18 +52,25 @@ pub struct Placement {
 /// Decides about every waiting session of a resource group, in the order of the queue.
 ///
 /// A session that the agents have no room for ends the cycle: the ones behind it are not tried, or
-/// small sessions would starve a large one. Any other hindrance concerns that session alone.
+/// small sessions would starve a large one ([`Snapshot::retries_to_skip`] may soften that). Any
+/// other hindrance concerns that session alone.
 pub fn decide(snapshot: &Snapshot) -> Vec<Decision> {
-    let mut now = snapshot.clone();
+    let queue = order::queue(snapshot);
+    let mut accounts = validate::Accounts::of(snapshot);
+    let mut pool = pool::Pool::of(snapshot);
+    let asked = select::Asked::all(&mut pool, &queue);
     let mut exhausted_by = None;
-    order::queue(snapshot)
+    queue
         .into_iter()
-        .map(|session| {
+        .zip(asked)
+        .map(|(session, asked)| {
             let outcome = match exhausted_by {
                 Some(earlier) => Outcome::Wait(WaitReason::Exhausted { earlier }),
-                None => attempt(&mut now, session),
+                None => attempt(&mut accounts, &mut pool, session, &asked),
             };
-            if let Outcome::Wait(WaitReason::NoRoom(_)) = &outcome {
+            if let Outcome::Wait(WaitReason::NoRoom(_)) = &outcome
+                && !gives_way(snapshot, session)
+            {
                 exhausted_by = Some(session.id);
             }
             Decision {
@@ -72,14 +81,26 @@ pub fn decide(snapshot: &Snapshot) -> Vec<Decision> {
         .collect()
 }
 
+/// Whether those behind a session without room are tried nevertheless.
+fn gives_way(snapshot: &Snapshot, session: &Session) -> bool {
+    snapshot.strategy == Strategy::Fifo
+        && snapshot.retries_to_skip > 0
+        && session.tries >= snapshot.retries_to_skip
+}
+
 /// Tries one session, and takes what it gets out of the picture.
-fn attempt(now: &mut Snapshot, session: &Session) -> Outcome {
-    if let Err(reason) = validate::check(now, session) {
+fn attempt(
+    accounts: &mut validate::Accounts,
+    pool: &mut pool::Pool<'_>,
+    session: &Session,
+    asked: &select::Asked<'_>,
+) -> Outcome {
+    if let Err(reason) = validate::check(accounts, session, &asked.total) {
         return Outcome::Wait(reason);
     }
-    match select::place(now, session) {
+    match select::place(pool, session, asked) {
         Ok(placements) => {
-            now.occupy(session, &placements);
+            accounts.take(session, &asked.total);
             Outcome::Start(placements)
         }
         Err(reason) => Outcome::Wait(reason),

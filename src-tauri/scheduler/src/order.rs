@@ -12,19 +12,46 @@ use crate::snapshot::{Session, Snapshot, Strategy};
 /// in that keep the order in which they were asked for, and the id settles the rest, so that the
 /// order never depends on how the picture was read.
 pub(crate) fn queue(snapshot: &Snapshot) -> Vec<&Session> {
-    let mut queue: Vec<&Session> = snapshot.waiting.iter().collect();
-    queue.sort_by_key(|session| (session.created_millis, session.id));
-    match snapshot.strategy {
-        Strategy::Fifo => {}
-        Strategy::Lifo => queue.reverse(),
+    let mut queue: Vec<(Place, &Session)> = match snapshot.strategy {
+        Strategy::Fifo | Strategy::Lifo => {
+            let place = |session: &Session| Place::of(session, (false, [0; 3]));
+            snapshot.waiting.iter().map(|it| (place(it), it)).collect()
+        }
         Strategy::Drf => {
             let shares = dominant_shares(snapshot);
-            let share = |session: &Session| shares.get(&session.user).copied().unwrap_or_default();
-            queue.sort_by(|a, b| share(a).total_cmp(&share(b)));
+            let place = |session: &Session| {
+                let share = shares.get(&session.user).copied().unwrap_or_default();
+                // Shares are not negative, and of such the bits have the numbers' own order.
+                Place::of(session, (false, [share.to_bits(), 0, 0]))
+            };
+            snapshot.waiting.iter().map(|it| (place(it), it)).collect()
         }
+        Strategy::FairShare => {
+            let place = |session: &Session| Place::of(session, snapshot.factors.rank(session));
+            snapshot.waiting.iter().map(|it| (place(it), it)).collect()
+        }
+    };
+    if snapshot.strategy == Strategy::Lifo {
+        queue.sort_unstable_by_key(|(place, _)| (place.0, Reverse(place.2), Reverse(place.3)));
+    } else {
+        queue.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     }
-    queue.sort_by_key(|session| Reverse(session.priority));
-    queue
+    queue.into_iter().map(|(_, session)| session).collect()
+}
+
+/// Priority, what the strategy says, when it was asked for, id.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place(Reverse<u8>, (bool, [u64; 3]), i64, Uuid);
+
+impl Place {
+    fn of(session: &Session, rank: (bool, [u64; 3])) -> Self {
+        Self(
+            Reverse(session.priority),
+            rank,
+            session.created_millis,
+            session.id,
+        )
+    }
 }
 
 /// For each user the largest part that they have of any slot of this group's agents.
@@ -66,6 +93,7 @@ mod tests {
             id: Uuid::from_u128(id),
             created_millis,
             priority,
+            tries: 0,
             user: Uuid::from_u128(user),
             project: Uuid::nil(),
             domain: "default".to_owned(),

@@ -1,169 +1,126 @@
 //! Which agent takes which kernel (protocol page "Semantics" §3.4).
 
-use std::cmp::Reverse;
+use std::borrow::Cow;
 
 use protocol::session::ClusterMode;
-use protocol::slots::{Quantity, ResourceSlots};
+use protocol::slots::ResourceSlots;
 
 use crate::Placement;
+use crate::pool::{Pool, Request};
 use crate::reason::{Requirement, Unplaced, WaitReason};
-use crate::snapshot::{Agent, AgentChoice, Kernel, Session, Snapshot};
+use crate::snapshot::{Kernel, Session};
 
-/// Kernels that must go to one agent together.
-struct Part<'a> {
-    kernels: &'a [Kernel],
-    slots: ResourceSlots,
+/// What a session asks for, ready to be looked for.
+pub(crate) struct Asked<'a> {
+    /// All kernels together.
+    pub(crate) total: Cow<'a, ResourceSlots>,
+    parts: Vec<Request>,
 }
 
-/// Finds an agent for every kernel, or says why there is none. Takes nothing yet.
-pub(crate) fn place(now: &Snapshot, session: &Session) -> Result<Vec<Placement>, WaitReason> {
-    let mut agents = compatible(now, session)?;
+impl<'a> Asked<'a> {
+    /// Those of all sessions, in their order.
+    pub(crate) fn all(pool: &mut Pool<'_>, sessions: &[&'a Session]) -> Vec<Self> {
+        sessions
+            .iter()
+            .map(|session| {
+                let total = match session.kernels.as_slice() {
+                    [only] => Cow::Borrowed(&only.slots),
+                    _ => Cow::Owned(session.requested()),
+                };
+                let parts = match session.mode {
+                    ClusterMode::SingleNode => {
+                        vec![pool.request(&session.architecture, &total, session.kernels.len())]
+                    }
+                    ClusterMode::MultiNode => session
+                        .kernels
+                        .iter()
+                        .map(|kernel| pool.request(&session.architecture, &kernel.slots, 1))
+                        .collect(),
+                };
+                Self { total, parts }
+            })
+            .collect()
+    }
+}
+
+/// The kernels of a part.
+fn kernels<'a>(session: &'a Session, part: usize) -> &'a [Kernel] {
+    match session.mode {
+        ClusterMode::SingleNode => &session.kernels,
+        ClusterMode::MultiNode => std::slice::from_ref(&session.kernels[part]),
+    }
+}
+
+/// Finds an agent for every kernel and takes it, or says why there is none and takes nothing.
+pub(crate) fn place(
+    pool: &mut Pool<'_>,
+    session: &Session,
+    asked: &Asked<'_>,
+) -> Result<Vec<Placement>, WaitReason> {
+    let only = compatible(pool, session)?;
     let mut placements = Vec::with_capacity(session.kernels.len());
+    let mut taken = Vec::with_capacity(asked.parts.len());
     let mut unplaced = Vec::new();
-    for (index, part) in parts(session).into_iter().enumerate() {
-        let Some(agent) = choose(now, &mut agents, &part) else {
-            unplaced.push(explain(index, &part, session, &agents));
+    for (index, part) in asked.parts.iter().enumerate() {
+        let Some(place) = pool.choose(part, only.as_deref()) else {
+            unplaced.push(Unplaced {
+                index,
+                requirement: requirement(session, index),
+                missing: pool.missing(part, only.as_deref()).into_iter().collect(),
+            });
             continue;
         };
-        agent.occupied = agent.occupied.plus(&part.slots);
-        agent.containers += part.kernels.len();
-        placements.extend(part.kernels.iter().map(|kernel| Placement {
+        pool.take(place, part);
+        taken.push((place, part));
+        let agent = &pool.hosts()[place].agent.id;
+        placements.extend(kernels(session, index).iter().map(|kernel| Placement {
             kernel: kernel.id,
-            agent: agent.id.clone(),
+            agent: agent.clone(),
         }));
     }
     if unplaced.is_empty() {
-        Ok(placements)
-    } else {
-        Err(WaitReason::NoRoom(unplaced))
+        return Ok(placements);
     }
+    for (place, part) in taken {
+        pool.give_back(place, part);
+    }
+    Err(WaitReason::NoRoom(unplaced))
 }
 
-/// The agents that could ever take the session; copies, since trying takes from them.
-fn compatible(now: &Snapshot, session: &Session) -> Result<Vec<Agent>, WaitReason> {
-    if now.agents.is_empty() {
+/// The only agents that the session may go to, if it names some; refused where none could ever
+/// take it.
+fn compatible(pool: &Pool<'_>, session: &Session) -> Result<Option<Vec<usize>>, WaitReason> {
+    if pool.is_empty() {
         return Err(WaitReason::NoAgents);
     }
-    let fitting: Vec<&Agent> = now
-        .agents
-        .iter()
-        .filter(|agent| agent.architecture == session.architecture)
-        .collect();
-    if fitting.is_empty() {
+    if !pool.has_architecture(&session.architecture) {
         return Err(WaitReason::NoCompatibleAgent {
             filter: "architecture",
             detail: format!("the image needs {}", session.architecture),
         });
     }
-    let named: Vec<Agent> = fitting
-        .into_iter()
-        .filter(|agent| session.agents.is_empty() || session.agents.contains(&agent.id))
-        .cloned()
-        .collect();
+    if session.agents.is_empty() {
+        return Ok(None);
+    }
+    let named = pool.named(&session.architecture, &session.agents);
     if named.is_empty() {
         return Err(WaitReason::NoCompatibleAgent {
             filter: "designated-strict",
             detail: format!("none of {} is available", session.agents.join(", ")),
         });
     }
-    Ok(named)
+    Ok(Some(named))
 }
 
-fn parts(session: &Session) -> Vec<Part<'_>> {
-    match session.mode {
-        ClusterMode::SingleNode => {
-            vec![Part {
-                kernels: &session.kernels,
-                slots: session.requested(),
-            }]
-        }
-        ClusterMode::MultiNode => session
-            .kernels
-            .iter()
-            .map(|kernel| Part {
-                kernels: std::slice::from_ref(kernel),
-                slots: kernel.slots.clone(),
-            })
-            .collect(),
+fn requirement(session: &Session, index: usize) -> Requirement {
+    let kernels = kernels(session, index);
+    let mut slots = ResourceSlots::default();
+    for kernel in kernels {
+        slots.add(&kernel.slots);
     }
-}
-
-fn has_place(agent: &Agent, part: &Part<'_>) -> bool {
-    agent
-        .max_containers
-        .is_none_or(|max| agent.containers + part.kernels.len() <= max)
-}
-
-fn choose<'a>(now: &Snapshot, agents: &'a mut [Agent], part: &Part<'_>) -> Option<&'a mut Agent> {
-    agents
-        .iter_mut()
-        .filter(|agent| has_place(agent, part) && part.slots.fits(&agent.free()))
-        .min_by_key(|agent| rank(now, agent, &part.slots))
-}
-
-/// The lower, the better: first the fewest free kinds of slots that the session has no use for (an
-/// agent with GPUs is not for work without), then the room by slot priority, then the id.
-fn rank(
-    now: &Snapshot,
-    agent: &Agent,
-    requested: &ResourceSlots,
-) -> (usize, Vec<Reverse<Quantity>>, Vec<Quantity>, String) {
-    let free = agent.free();
-    let unused = free
-        .0
-        .iter()
-        .filter(|(slot, left)| **left > Quantity::ZERO && requested.get(slot) == Quantity::ZERO)
-        .count();
-    let room: Vec<Quantity> = now
-        .slot_priority
-        .iter()
-        .map(|prefix| by_prefix(&free, prefix))
-        .collect();
-    let (most, least) = match now.choice {
-        AgentChoice::Dispersed => (room.into_iter().map(Reverse).collect(), Vec::new()),
-        AgentChoice::Concentrated => (Vec::new(), room),
-    };
-    (unused, most, least, agent.id.clone())
-}
-
-/// `cuda` stands for `cuda.device`, `cuda.shares` and the like.
-fn by_prefix(slots: &ResourceSlots, prefix: &str) -> Quantity {
-    slots
-        .0
-        .iter()
-        .filter(|(slot, _)| slot.split('.').next() == Some(prefix))
-        .fold(Quantity::ZERO, |sum, (_, amount)| sum.plus(*amount))
-}
-
-/// Says what the agent that comes nearest lacks.
-fn explain(index: usize, part: &Part<'_>, session: &Session, agents: &[Agent]) -> Unplaced {
-    let lacks = |agent: &Agent| -> ResourceSlots {
-        let free = agent.free();
-        part.slots
-            .0
-            .iter()
-            .filter(|(slot, wanted)| **wanted > free.get(slot))
-            .map(|(slot, wanted)| (slot.clone(), wanted.minus(free.get(slot))))
-            .collect()
-    };
-    let missing = agents
-        .iter()
-        .filter(|agent| has_place(agent, part))
-        .map(lacks)
-        .min_by_key(|missing| {
-            (
-                missing.0.len(),
-                missing.0.values().copied().collect::<Vec<_>>(),
-            )
-        })
-        .unwrap_or_default();
-    Unplaced {
-        index,
-        requirement: Requirement {
-            containers: part.kernels.len(),
-            architecture: session.architecture.clone(),
-            slots: part.slots.clone(),
-        },
-        missing,
+    Requirement {
+        containers: kernels.len(),
+        architecture: session.architecture.clone(),
+        slots,
     }
 }

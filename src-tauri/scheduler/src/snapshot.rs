@@ -6,7 +6,7 @@ use protocol::session::ClusterMode;
 use protocol::slots::ResourceSlots;
 use uuid::Uuid;
 
-use crate::Placement;
+use crate::fair_share::Factors;
 
 /// The order of the queue among sessions of one priority (protocol page "Semantics" §3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,6 +18,9 @@ pub enum Strategy {
     /// Whose owner has the smallest dominant share of the group first.
     #[default]
     Drf,
+    /// Whose domain, then project, then owner has used the least of late first; see
+    /// [`crate::fair_share`].
+    FairShare,
 }
 
 impl Strategy {
@@ -27,6 +30,7 @@ impl Strategy {
         match name {
             "fifo" => Self::Fifo,
             "lifo" => Self::Lifo,
+            "fair-share" | "fair_share" | "FAIR_SHARE" => Self::FairShare,
             _ => Self::Drf,
         }
     }
@@ -40,6 +44,10 @@ pub enum AgentChoice {
     /// The fullest, so that large sessions find room.
     #[default]
     Concentrated,
+    /// The next one by id after [`Snapshot::last_agent`].
+    RoundRobin,
+    /// The one with the most of the precious slots, whatever else it has.
+    Legacy,
 }
 
 impl AgentChoice {
@@ -48,6 +56,8 @@ impl AgentChoice {
     pub fn from_name(name: &str) -> Self {
         match name {
             "dispersed" => Self::Dispersed,
+            "roundrobin" => Self::RoundRobin,
+            "legacy" => Self::Legacy,
             _ => Self::Concentrated,
         }
     }
@@ -60,6 +70,13 @@ pub struct Snapshot {
     pub strategy: Strategy,
     /// How agents are chosen.
     pub choice: AgentChoice,
+    /// After how many failed tries a session without room no longer holds back those behind it;
+    /// 0 is never. Counts with [`Strategy::Fifo`] only.
+    pub retries_to_skip: u32,
+    /// The agent that [`AgentChoice::RoundRobin`] took last.
+    pub last_agent: Option<String>,
+    /// The factors of [`Strategy::FairShare`].
+    pub factors: Factors,
     /// Prefixes of slot names, the most precious first (`cuda`, …, `cpu`, `mem`).
     pub slot_priority: Vec<String>,
     /// The moment, in milliseconds since 1970.
@@ -109,6 +126,8 @@ pub struct Session {
     pub created_millis: i64,
     /// 0 to 100; the higher goes first.
     pub priority: u8,
+    /// How often it was tried and found no place.
+    pub tries: u32,
     /// Its owner.
     pub user: Uuid,
     /// Its project.
@@ -134,11 +153,11 @@ pub struct Session {
 impl Session {
     /// What all its kernels ask for together.
     pub fn requested(&self) -> ResourceSlots {
-        self.kernels
-            .iter()
-            .fold(ResourceSlots::default(), |sum, kernel| {
-                sum.plus(&kernel.slots)
-            })
+        let mut sum = ResourceSlots::default();
+        for kernel in &self.kernels {
+            sum.add(&kernel.slots);
+        }
+        sum
     }
 }
 
@@ -213,41 +232,13 @@ impl Account {
         }
     }
 
-    fn take(&mut self, session: &Session, slots: &ResourceSlots) {
-        self.used.slots = self.used.slots.plus(slots);
+    /// Counts a session that starts.
+    pub(crate) fn take(&mut self, session: &Session, slots: &ResourceSlots) {
+        self.used.slots.add(slots);
         if session.private {
             self.used.private_sessions += 1;
         } else {
             self.used.sessions += 1;
-        }
-    }
-}
-
-impl Snapshot {
-    /// Takes what a started session has got from agents and accounts.
-    pub(crate) fn occupy(&mut self, session: &Session, placements: &[Placement]) {
-        for placement in placements {
-            let kernel = session
-                .kernels
-                .iter()
-                .find(|kernel| kernel.id == placement.kernel);
-            let agent = self
-                .agents
-                .iter_mut()
-                .find(|agent| agent.id == placement.agent);
-            if let (Some(kernel), Some(agent)) = (kernel, agent) {
-                agent.occupied = agent.occupied.plus(&kernel.slots);
-                agent.containers += 1;
-            }
-        }
-        let slots = session.requested();
-        let accounts = [
-            self.users.get_mut(&session.user),
-            self.projects.get_mut(&session.project),
-            self.domains.get_mut(&session.domain),
-        ];
-        for account in accounts.into_iter().flatten() {
-            account.take(session, &slots);
         }
     }
 }

@@ -1,12 +1,50 @@
 //! The checks that a session must pass before agents are looked at (protocol page "Semantics" §3.3).
 
+use std::collections::BTreeMap;
+
 use protocol::slots::{Quantity, ResourceSlots};
+use uuid::Uuid;
 
 use crate::reason::{Exceeded, Over, WaitReason};
 use crate::snapshot::{Account, Session, Snapshot};
 
+/// What everybody has and may have, as the cycle goes on.
+pub(crate) struct Accounts {
+    users: BTreeMap<Uuid, Account>,
+    projects: BTreeMap<Uuid, Account>,
+    domains: BTreeMap<String, Account>,
+    now_millis: i64,
+}
+
+impl Accounts {
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            users: snapshot.users.clone(),
+            projects: snapshot.projects.clone(),
+            domains: snapshot.domains.clone(),
+            now_millis: snapshot.now_millis,
+        }
+    }
+
+    /// Counts a session that starts.
+    pub(crate) fn take(&mut self, session: &Session, requested: &ResourceSlots) {
+        let accounts = [
+            self.users.get_mut(&session.user),
+            self.projects.get_mut(&session.project),
+            self.domains.get_mut(&session.domain),
+        ];
+        for account in accounts.into_iter().flatten() {
+            account.take(session, requested);
+        }
+    }
+}
+
 /// Dependencies, then limits (all of them, so that a user hears of every one at once), then time.
-pub(crate) fn check(now: &Snapshot, session: &Session) -> Result<(), WaitReason> {
+pub(crate) fn check(
+    now: &Accounts,
+    session: &Session,
+    requested: &ResourceSlots,
+) -> Result<(), WaitReason> {
     let open: Vec<_> = session
         .dependencies
         .iter()
@@ -16,7 +54,7 @@ pub(crate) fn check(now: &Snapshot, session: &Session) -> Result<(), WaitReason>
     if !open.is_empty() {
         return Err(WaitReason::Dependencies(open));
     }
-    let exceeded = limits(now, session);
+    let exceeded = limits(now, session, requested);
     if !exceeded.is_empty() {
         return Err(WaitReason::Quota(exceeded));
     }
@@ -28,12 +66,11 @@ pub(crate) fn check(now: &Snapshot, session: &Session) -> Result<(), WaitReason>
     }
 }
 
-fn limits(now: &Snapshot, session: &Session) -> Vec<Exceeded> {
-    let requested = session.requested();
+fn limits(now: &Accounts, session: &Session, requested: &ResourceSlots) -> Vec<Exceeded> {
     let user = now.users.get(&session.user);
     let slots = |account: Option<&Account>, kind: fn(Vec<(String, Over)>) -> Exceeded| {
         let over = account
-            .map(|account| over(account, &requested))
+            .map(|account| over(account, requested))
             .unwrap_or_default();
         (!over.is_empty()).then(|| kind(over))
     };

@@ -1,85 +1,15 @@
-//! What the scheduler decides, and that it never gives away more than there is.
+//! What the scheduler decides.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod support;
 
-use std::collections::BTreeMap;
-
-use proptest::collection::vec;
-use proptest::prelude::*;
-use protocol::binary_size::BinarySize;
 use protocol::session::ClusterMode;
 use protocol::slots::{CPU, CUDA_DEVICE, Quantity, ResourceSlots};
 use scheduler::{
-    Account, Agent, AgentChoice, Decision, Dependency, Kernel, Outcome, Session, SessionsLimit,
-    Snapshot, StartsAt, Strategy as Order, Usage, WaitReason, decide,
+    Account, AgentChoice, Dependency, Outcome, Session, SessionsLimit, StartsAt, Strategy, Usage,
+    WaitReason, decide,
 };
+use support::{agent, session, slots, snapshot, where_to, why};
 use uuid::Uuid;
-
-fn slots(cpu: u64, gib: u64) -> ResourceSlots {
-    ResourceSlots::cpu_mem(cpu, BinarySize::gib(gib))
-}
-
-fn agent(id: &str, cpu: u64, gib: u64) -> Agent {
-    Agent {
-        id: id.to_owned(),
-        architecture: "x86_64".to_owned(),
-        capacity: slots(cpu, gib),
-        occupied: ResourceSlots::default(),
-        containers: 0,
-        max_containers: None,
-    }
-}
-
-fn session(number: u128, asks: &[ResourceSlots]) -> Session {
-    Session {
-        id: Uuid::from_u128(number),
-        created_millis: i64::try_from(number).unwrap(),
-        priority: 10,
-        user: Uuid::from_u128(1),
-        project: Uuid::from_u128(2),
-        domain: "default".to_owned(),
-        architecture: "x86_64".to_owned(),
-        mode: ClusterMode::MultiNode,
-        kernels: asks
-            .iter()
-            .enumerate()
-            .map(|(index, slots)| Kernel {
-                id: Uuid::from_u128(number * 1000 + index as u128),
-                slots: slots.clone(),
-            })
-            .collect(),
-        agents: Vec::new(),
-        private: false,
-        dependencies: Vec::new(),
-        starts_at: None,
-    }
-}
-
-fn snapshot(agents: Vec<Agent>, waiting: Vec<Session>) -> Snapshot {
-    Snapshot {
-        strategy: Order::Fifo,
-        slot_priority: ["cuda", "rocm", "tpu", "cpu", "mem"]
-            .map(str::to_owned)
-            .into(),
-        agents,
-        waiting,
-        ..Snapshot::default()
-    }
-}
-
-fn why(decisions: &[Decision], index: usize) -> String {
-    match &decisions[index].outcome {
-        Outcome::Wait(reason) => reason.to_string(),
-        Outcome::Start(placements) => panic!("started at {placements:?}"),
-    }
-}
-
-fn where_to(decisions: &[Decision], index: usize) -> Vec<&str> {
-    match &decisions[index].outcome {
-        Outcome::Start(placements) => placements.iter().map(|p| p.agent.as_str()).collect(),
-        Outcome::Wait(reason) => panic!("waits: {reason}"),
-    }
-}
 
 #[test]
 fn the_first_without_room_ends_the_cycle() {
@@ -271,224 +201,71 @@ fn an_agent_may_be_full_of_kernels() {
     assert!(why(&decisions, 1).ends_with("no agents passed the 'container-limit' filter"));
 }
 
-fn any_slots(most: u64) -> impl Strategy<Value = ResourceSlots> {
-    (0..=most, 0..=most, 0..=2u64).prop_map(|(cpu, gib, gpu)| {
-        let mut asked = slots(cpu, gib);
-        asked.0.insert(CUDA_DEVICE.to_owned(), Quantity::whole(gpu));
-        asked
-    })
+#[test]
+fn one_that_was_tried_often_enough_gives_way() {
+    let mut large = session(1, &[slots(8, 1)]);
+    large.tries = 2;
+    let mut picture = snapshot(
+        vec![agent("a", 4, 8)],
+        vec![large, session(2, &[slots(1, 1)])],
+    );
+    picture.retries_to_skip = 3;
+    assert!(matches!(&decide(&picture)[1].outcome, Outcome::Wait(reason) if reason.is_skip()));
+    picture.waiting[0].tries = 3;
+    assert!(why(&decide(&picture), 0).contains("cpu: missing=4"));
+    assert_eq!(where_to(&decide(&picture), 1), ["a"]);
+    picture.strategy = Strategy::Drf;
+    assert!(matches!(&decide(&picture)[1].outcome, Outcome::Wait(reason) if reason.is_skip()));
 }
 
-fn any_agent() -> impl Strategy<Value = Agent> {
-    (
-        any_slots(16),
-        any_slots(4),
-        0..3usize,
-        proptest::option::of(0..6usize),
-        any::<bool>(),
-    )
-        .prop_map(
-            |(capacity, occupied, containers, max_containers, arm)| Agent {
-                id: String::new(),
-                architecture: if arm { "aarch64" } else { "x86_64" }.to_owned(),
-                capacity,
-                occupied,
-                containers,
-                max_containers,
-            },
-        )
+#[test]
+fn takes_turns_and_weighs_as_the_group_wishes() {
+    let agents = vec![agent("a", 4, 8), agent("b", 4, 8), agent("c", 4, 8)];
+    let four = |number| session(number, &[slots(1, 1)]);
+    let mut picture = snapshot(agents, (1..=4).map(four).collect());
+    picture.choice = AgentChoice::RoundRobin;
+    picture.last_agent = Some("a".to_owned());
+    let decisions = decide(&picture);
+    let turns: Vec<_> = (0..4).map(|at| where_to(&decisions, at)[0]).collect();
+    assert_eq!(turns, ["b", "c", "a", "b"]);
+    // Legacy looks at the precious slots only: an agent with a GPU is as good as any.
+    picture.choice = AgentChoice::Legacy;
+    picture.agents[2]
+        .capacity
+        .0
+        .insert(CUDA_DEVICE.to_owned(), Quantity::whole(1));
+    assert_eq!(where_to(&decide(&picture), 0), ["c"]);
 }
 
-fn any_session() -> impl Strategy<Value = Session> {
-    let asks = vec(any_slots(6), 1..4);
-    (
-        asks,
-        0..4u8,
-        0..3u128,
-        0..5i64,
-        any::<bool>(),
-        any::<bool>(),
-        any::<bool>(),
-    )
-        .prop_map(
-            |(asks, priority, user, created_millis, one, arm, private)| Session {
-                priority,
-                user: Uuid::from_u128(user),
-                created_millis,
-                mode: if one {
-                    ClusterMode::SingleNode
-                } else {
-                    ClusterMode::MultiNode
-                },
-                architecture: if arm { "aarch64" } else { "x86_64" }.to_owned(),
-                private,
-                ..session(0, &asks)
-            },
-        )
-}
-
-fn any_account() -> impl Strategy<Value = Account> {
-    let limit = proptest::option::of(0..3u32);
-    (any_slots(12), any_slots(4), any::<bool>(), 0..3u32, limit).prop_map(
-        |(limit, slots, unnamed_unlimited, sessions, most)| Account {
-            used: Usage {
-                slots,
-                sessions,
-                private_sessions: sessions,
-            },
-            limit,
-            unnamed_unlimited,
-            sessions_limit: SessionsLimit {
-                ordinary: most,
-                private: most,
-            },
-        },
-    )
-}
-
-fn any_snapshot() -> impl Strategy<Value = Snapshot> {
-    let strategy = prop_oneof![Just(Order::Fifo), Just(Order::Lifo), Just(Order::Drf)];
-    let choice = prop_oneof![
-        Just(AgentChoice::Dispersed),
-        Just(AgentChoice::Concentrated)
-    ];
-    let agents = vec(any_agent(), 0..5);
-    let waiting = vec(any_session(), 0..12);
-    (
-        strategy,
-        choice,
-        agents,
-        waiting,
-        vec(any_account(), 0..3),
-        any_account(),
-    )
-        .prop_map(
-            |(strategy, choice, mut agents, mut waiting, users, project)| {
-                for (index, agent) in agents.iter_mut().enumerate() {
-                    agent.id = format!("agent-{index}");
-                }
-                for (index, session) in waiting.iter_mut().enumerate() {
-                    session.id = Uuid::from_u128(index as u128 + 1);
-                    for (kernel, slot) in session.kernels.iter_mut().enumerate() {
-                        slot.id = Uuid::from_u128((index as u128 + 1) * 1000 + kernel as u128);
-                    }
-                }
-                let users = users.into_iter().enumerate();
-                Snapshot {
-                    strategy,
-                    choice,
-                    users: users
-                        .map(|(id, account)| (Uuid::from_u128(id as u128), account))
-                        .collect(),
-                    projects: [(Uuid::from_u128(2), project)].into(),
-                    ..snapshot(agents, waiting)
-                }
-            },
-        )
-}
-
-fn started(picture: &Snapshot) -> Vec<(&Session, Vec<(&Kernel, &Agent)>)> {
-    let session_of = |id| {
-        picture
-            .waiting
-            .iter()
-            .find(|session| session.id == id)
-            .unwrap()
+#[test]
+fn who_has_used_least_goes_first() {
+    let of = |number: u128, user: u128, project: u128, domain: &str| Session {
+        user: Uuid::from_u128(user),
+        project: Uuid::from_u128(project),
+        domain: domain.to_owned(),
+        ..session(number, &[slots(1, 1)])
     };
-    let agent_of = |id: &str| picture.agents.iter().find(|agent| agent.id == id).unwrap();
-    decide(picture)
-        .into_iter()
-        .filter_map(|decision| match decision.outcome {
-            Outcome::Start(placements) => Some((session_of(decision.session), placements)),
-            Outcome::Wait(_) => None,
-        })
-        .map(|(session, placements)| {
-            let placed = placements.iter().map(|placement| {
-                let kernel = session
-                    .kernels
-                    .iter()
-                    .find(|k| k.id == placement.kernel)
-                    .unwrap();
-                (kernel, agent_of(&placement.agent))
-            });
-            (session, placed.collect())
-        })
-        .collect()
-}
-
-proptest! {
-    #[test]
-    fn never_gives_more_than_an_agent_has(picture in any_snapshot()) {
-        let mut given: BTreeMap<&str, (ResourceSlots, usize)> = BTreeMap::new();
-        for (kernel, agent) in started(&picture).into_iter().flat_map(|(_, placed)| placed) {
-            let (slots, count) = given.entry(&agent.id).or_default();
-            *slots = slots.plus(&kernel.slots);
-            *count += 1;
-        }
-        for agent in &picture.agents {
-            if let Some((slots, count)) = given.get(agent.id.as_str()) {
-                prop_assert!(slots.fits(&agent.free()), "{slots:?} of {:?}", agent.free());
-                prop_assert!(agent.max_containers.is_none_or(|max| agent.containers + count <= max));
-            }
-        }
-    }
-
-    #[test]
-    fn every_kernel_of_a_started_session_has_one_fitting_agent(picture in any_snapshot()) {
-        for (session, placed) in started(&picture) {
-            let mut kernels: Vec<Uuid> = placed.iter().map(|(kernel, _)| kernel.id).collect();
-            kernels.sort();
-            kernels.dedup();
-            prop_assert_eq!(kernels.len(), session.kernels.len());
-            prop_assert!(placed.iter().all(|(_, agent)| agent.architecture == session.architecture));
-            if session.mode == ClusterMode::SingleNode {
-                prop_assert!(placed.windows(2).all(|pair| pair[0].1.id == pair[1].1.id));
-            }
-        }
-    }
-
-    #[test]
-    fn no_limit_is_broken(picture in any_snapshot()) {
-        let mut users: BTreeMap<Uuid, (ResourceSlots, u32)> = BTreeMap::new();
-        for (session, _) in started(&picture) {
-            let (slots, ordinary) = users.entry(session.user).or_default();
-            *slots = slots.plus(&session.requested());
-            *ordinary += u32::from(!session.private);
-        }
-        for (user, (slots, ordinary)) in users {
-            let Some(account) = picture.users.get(&user) else { continue };
-            let limited = slots.0.iter().filter(|(_, amount)| **amount > Quantity::ZERO);
-            for (slot, amount) in limited {
-                let limit = account.limit.0.get(slot);
-                prop_assert!(limit.is_none_or(|l| account.used.slots.get(slot).plus(*amount) <= *l));
-                prop_assert!(limit.is_some() || account.unnamed_unlimited);
-            }
-            let most = account.sessions_limit.ordinary;
-            prop_assert!(ordinary == 0 || most.is_none_or(|m| account.used.sessions + ordinary <= m));
-        }
-    }
-
-    #[test]
-    fn decides_about_every_session_once_and_always_the_same(picture in any_snapshot()) {
-        let decisions = decide(&picture);
-        let mut ids: Vec<Uuid> = decisions.iter().map(|decision| decision.session).collect();
-        ids.sort();
-        let mut expected: Vec<Uuid> = picture.waiting.iter().map(|session| session.id).collect();
-        expected.sort();
-        prop_assert_eq!(ids, expected);
-        let mut shuffled = picture.clone();
-        shuffled.waiting.reverse();
-        prop_assert_eq!(decide(&shuffled), decisions);
-    }
-
-    #[test]
-    fn nobody_passes_a_session_that_found_no_room(picture in any_snapshot()) {
-        let decisions = decide(&picture);
-        let full = decisions
-            .iter()
-            .position(|d| matches!(d.outcome, Outcome::Wait(WaitReason::NoRoom(_))));
-        for decision in full.map(|at| &decisions[at + 1..]).unwrap_or_default() {
-            prop_assert!(matches!(&decision.outcome, Outcome::Wait(reason) if reason.is_skip()));
-        }
-    }
+    let mut picture = snapshot(
+        vec![agent("a", 8, 8)],
+        vec![
+            of(1, 1, 1, "greedy"),
+            of(2, 2, 2, "modest"),
+            of(3, 3, 3, "modest"),
+            of(4, 4, 3, "modest"),
+            of(5, 5, 3, "modest"),
+        ],
+    );
+    picture.strategy = Strategy::FairShare;
+    picture.factors.domains = [("greedy".to_owned(), 0.5), ("modest".to_owned(), 0.9)].into();
+    picture.factors.projects = [(Uuid::from_u128(2), 0.7), (Uuid::from_u128(3), 0.8)].into();
+    picture.factors.users = [(1, 1, 1.0), (2, 2, 1.0), (3, 3, 0.2), (4, 3, 0.3)]
+        .map(|(user, project, factor)| ((Uuid::from_u128(user), Uuid::from_u128(project)), factor))
+        .into();
+    let order: Vec<u128> = decide(&picture)
+        .iter()
+        .map(|decision| decision.session.as_u128())
+        .collect();
+    assert_eq!(order, [4, 3, 2, 1, 5]);
+    picture.waiting[0].priority = 20;
+    assert_eq!(decide(&picture)[0].session.as_u128(), 1);
 }
