@@ -62,7 +62,7 @@ fn crowd(strategy: Strategy, choice: AgentChoice, cores: u64) -> Snapshot {
     let agent = |number: usize| Agent {
         id: format!("i-{number:04}"),
         architecture: "x86_64".to_owned(),
-        capacity: slots(cores, cores * 8, u64::from(number % 10 != 0) * 8),
+        capacity: slots(cores, cores * 8, u64::from(!number.is_multiple_of(10)) * 8),
         occupied: slots(number as u64 % 8, number as u64 % 32, 0),
         containers: number % 8,
         max_containers: None,

@@ -44,7 +44,7 @@ impl<'a> Asked<'a> {
 }
 
 /// The kernels of a part.
-fn kernels<'a>(session: &'a Session, part: usize) -> &'a [Kernel] {
+fn kernels(session: &Session, part: usize) -> &[Kernel] {
     match session.mode {
         ClusterMode::SingleNode => &session.kernels,
         ClusterMode::MultiNode => std::slice::from_ref(&session.kernels[part]),

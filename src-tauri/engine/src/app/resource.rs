@@ -10,6 +10,7 @@ use protocol::slots::{CPU, MEM, Quantity, ResourceSlots};
 use runtime::Node;
 use uuid::Uuid;
 
+use super::resource_group::{group, groups, serves};
 use super::session::runtime_problem;
 use super::session_check::capacity;
 use crate::auth::Caller;
@@ -18,7 +19,6 @@ use crate::state::App;
 use crate::store;
 use crate::store::preset::Preset;
 use crate::store::project::Project;
-use crate::store::resource_group::ResourceGroup;
 use crate::store::session::Session;
 
 /// An agent: a machine of the runtime, and what sessions have of it.
@@ -28,6 +28,8 @@ pub(crate) struct Agent {
     pub(crate) node: Node,
     /// The resource group that it serves.
     pub(crate) group: String,
+    /// Whether new sessions may go to it.
+    pub(crate) schedulable: bool,
     pub(crate) capacity: ResourceSlots,
     pub(crate) occupied: ResourceSlots,
     pub(crate) containers: usize,
@@ -47,6 +49,10 @@ pub(crate) async fn agents(app: &App) -> Result<Vec<Agent>, Problem> {
             Ok(kernels)
         })
         .await?;
+    let settings = app
+        .store
+        .read(|db| -> Result<_, Problem> { Ok(store::access::agents(db)?) })
+        .await?;
     // A computer that is all there is holds what sessions hold, also before they have an agent.
     let alone = nodes.len() == 1;
     Ok(nodes
@@ -64,9 +70,11 @@ pub(crate) async fn agents(app: &App) -> Result<Vec<Agent>, Problem> {
                 .fold(ResourceSlots::default(), |sum, session| {
                     sum.plus(&session.occupied_slots)
                 });
+            let (group, schedulable) = serves(&settings, &node.name);
             Agent {
                 id: node.name.clone(),
-                group: super::bootstrap::DEFAULT.to_owned(),
+                group,
+                schedulable,
                 capacity: capacity(&node),
                 occupied,
                 containers: placed.len(),
@@ -189,37 +197,6 @@ fn no_preset() -> Problem {
     Problem::not_found("resource preset", "resource-preset_read_not-found")
 }
 
-/// The resource groups that the caller may use.
-pub(crate) async fn groups(app: &App) -> Result<Vec<ResourceGroup>, Problem> {
-    let groups = app
-        .store
-        .read(|db| -> Result<_, Problem> { Ok(store::resource_group::list(db)?) })
-        .await?;
-    Ok(groups
-        .into_iter()
-        .filter(|group| group.is_active && group.is_public)
-        .collect())
-}
-
-/// A resource group that the caller may use.
-pub(crate) async fn group(app: &App, name: &str) -> Result<ResourceGroup, Problem> {
-    groups(app)
-        .await?
-        .into_iter()
-        .find(|group| group.name == name)
-        .ok_or_else(|| {
-            Problem::new(
-                StatusCode::NOT_FOUND,
-                "scaling-group-not-found",
-                "Scaling Group Not Found",
-                "scaling-group_read_not-found",
-            )
-            .msg(format!(
-                "There is no resource group \"{name}\" that you may use."
-            ))
-        })
-}
-
 /// A project that the caller belongs to, by name or id; superadmins reach every one.
 pub(crate) async fn project(
     app: &App,
@@ -283,8 +260,8 @@ pub(crate) async fn check_presets(
 ) -> Result<Availability, Problem> {
     let project = project(app, caller, project_ref).await?;
     let groups = match group_name {
-        Some(name) => vec![group(app, name).await?],
-        None => groups(app).await?,
+        Some(name) => vec![group(app, caller, name).await?],
+        None => groups(app, caller, Some(project.id)).await?,
     };
     let slots = slots(app).await?;
     let agents = agents(app).await?;
@@ -349,7 +326,7 @@ pub(crate) async fn check_presets(
     for group in groups {
         let free = agents
             .iter()
-            .filter(|agent| agent.group == group.name)
+            .filter(|agent| agent.schedulable && agent.group == group.name)
             .fold(ResourceSlots::default(), |sum, agent| {
                 sum.plus(&agent.free())
             });
@@ -364,7 +341,7 @@ pub(crate) async fn check_presets(
         );
     }
     let presets = presets(app, group_name.map(str::to_owned)).await?;
-    let in_groups = |agent: &&Agent| by_group.contains_key(&agent.group);
+    let in_groups = |agent: &&Agent| agent.schedulable && by_group.contains_key(&agent.group);
     let presets = presets
         .into_iter()
         .map(|preset| {

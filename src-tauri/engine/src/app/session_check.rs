@@ -193,10 +193,12 @@ fn slots(asked: &Asked<'_>) -> Result<(), Problem> {
             .any(|node| capacity(node).0.contains_key(*slot))
     });
     if let Some(slot) = unknown {
-        let hint = if slot == "shmem" {
-            " Put it into resource_opts."
-        } else {
-            ""
+        let hint = match slot.as_str() {
+            "shmem" => " Put it into resource_opts.",
+            slot if slot.ends_with(".shares") => {
+                " Nothing here can share a device out: ask for whole devices."
+            }
+            _ => "",
         };
         return Err(Problem::new(
             StatusCode::BAD_REQUEST,
@@ -206,6 +208,16 @@ fn slots(asked: &Asked<'_>) -> Result<(), Problem> {
         )
         .msg(format!(
             "Unknown slot type: '{slot}'. The resource group '{group}' does not serve it.{hint}"
+        )));
+    }
+    let share = requested
+        .0
+        .iter()
+        .find(|(slot, amount)| *slot != CPU && **amount != Quantity::whole(amount.floor()));
+    if let Some((slot, amount)) = share {
+        return Err(Problem::invalid_params(format!(
+            "Invalid resource allocation: {slot}: {amount} is a share of a device, and nothing on \
+             the agents of '{group}' can share one out. Ask for whole devices."
         )));
     }
     let cpu = requested.get(CPU);

@@ -16,12 +16,13 @@ use uuid::Uuid;
 
 use super::session_check::{self, Asked, ImageNeeds, WAITING};
 use super::transition::session_event;
-use super::{session, session_batch, session_environment, session_mount};
+use super::{folder, resource_group, session, session_batch, session_environment, session_mount};
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::state::App;
 use crate::store::kernel::Kernel;
 use crate::store::keypair::Keypair;
+use crate::store::resource_group::ResourceGroup;
 use crate::store::session::{Filter, Session};
 use crate::store::user::User;
 use crate::store::{self, At};
@@ -161,6 +162,7 @@ fn enqueue(
     }
     let project = store::project::of_user(tx, owner.id)?
         .into_iter()
+        .filter(|project| project.is_active)
         .find(|project| project.name == request.group || project.id.to_string() == request.group)
         .ok_or_else(|| {
             let title = "Project not found.";
@@ -172,7 +174,9 @@ fn enqueue(
             )
             .msg(format!("You are in no project '{}'.", request.group))
         })?;
-    let resource_group = resource_group(tx, request.config.scaling_group.as_deref())?;
+    let usable = resource_group::usable_groups(tx, &owner, &keypair, Some(project.id))?;
+    let group = choose_group(usable, request)?;
+    let nodes = resource_group::nodes_of(tx, &group, nodes)?;
     let image = store::image::find(tx, &request.image, request.architecture.as_deref())?
         .ok_or_else(|| {
             Problem::not_found("image reference", "image_read_internal-error")
@@ -180,6 +184,15 @@ fn enqueue(
         })?;
     let needs = ImageNeeds::of(&image)?;
     let mounts = session_mount::resolve(tx, owner.id, &request.config)?;
+    let signer = Caller {
+        user: owner.clone(),
+        keypair: keypair.clone(),
+    };
+    for mount in &mounts {
+        if let Some(folder) = store::folder::get(tx, mount.folder)? {
+            folder::check_host(tx, &signer, &folder.host, "mount-in-session")?;
+        }
+    }
     let environments = session_environment::resolve(caller, &owner, &request.config)?;
     let resource_opts: Map<String, Value> =
         request.config.resource_opts.clone().into_iter().collect();
@@ -233,7 +246,7 @@ fn enqueue(
         access_key: keypair.access_key.clone(),
         domain: owner.domain.clone(),
         project: project.id,
-        resource_group,
+        resource_group: group,
         image: image.name.clone(),
         architecture: image.architecture.clone(),
         tag: request.tag.clone(),
@@ -259,7 +272,13 @@ fn enqueue(
         created_at: now,
         terminated_at: None,
     };
-    let policy = store::policy::get(tx, &keypair.resource_policy)?
+    // The limits are those of the owner's main keypair, whichever the request is signed with.
+    let main = match &owner.main_access_key {
+        Some(access_key) => store::keypair::get(tx, access_key)?,
+        None => None,
+    };
+    let limiting = main.map_or_else(|| keypair.resource_policy.clone(), |it| it.resource_policy);
+    let policy = store::policy::get(tx, &limiting)?
         .ok_or_else(|| Problem::internal("The keypair's resource policy is missing."))?;
     let mine = Filter {
         user: Some(owner.id),
@@ -273,7 +292,7 @@ fn enqueue(
         needs: &needs,
         policy: &policy,
         pending: &pending,
-        nodes,
+        nodes: &nodes,
     })?;
 
     store::session::insert(tx, &session)?;
@@ -306,24 +325,38 @@ fn owner(
     Ok((user, keypair))
 }
 
-fn resource_group(tx: &Connection, asked: Option<&str>) -> Result<String, Problem> {
-    let groups = store::resource_group::list(tx)?;
-    let mut usable = groups.into_iter().filter(|group| group.is_active);
+/// The resource group of a request: the one that it names, else the first that takes such sessions.
+fn choose_group(usable: Vec<ResourceGroup>, request: &Create) -> Result<String, Problem> {
+    let asked = request.config.scaling_group.as_deref();
+    let mut usable = usable.into_iter();
+    let kind = request.session_type.as_str();
     match asked.filter(|name| !name.is_empty()) {
-        None => usable.next().map(|group| group.name).ok_or_else(|| {
-            Problem::new(
-                StatusCode::BAD_REQUEST,
-                "no-available-scaling-group",
-                "No scaling groups available for this session.",
-                "scaling-group_access_not-found",
-            )
-        }),
-        Some(name) => usable
-            .find(|group| group.name == name)
+        None => usable
+            .find(|group| group.takes(kind))
             .map(|group| group.name)
             .ok_or_else(|| {
-                Problem::invalid_params(format!("Resource group '{name}' is not accessible"))
+                Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "no-available-scaling-group",
+                    "No scaling groups available for this session.",
+                    "scaling-group_access_not-found",
+                )
             }),
+        Some(name) => {
+            let group = usable.find(|group| group.name == name).ok_or_else(|| {
+                Problem::invalid_params(format!("Resource group '{name}' is not accessible"))
+            })?;
+            if group.takes(kind) {
+                return Ok(group.name);
+            }
+            Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "scaling-group-session-type-not-allowed",
+                "Scaling group does not allow this session type.",
+                "scaling-group_read_invalid-parameters",
+            )
+            .msg(format!("'{name}' does not take {kind} sessions.")))
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use axum::http::StatusCode;
 use protocol::api::auth::{Authorize, Authorized, AuthorizedKeypair, LocalLogin};
+use rand::RngCore as _;
 use serde_json::{Value, json};
+use ssh_key::private::Ed25519Keypair;
+use ssh_key::{LineEnding, PrivateKey, PublicKey};
 use uuid::Uuid;
 
 use super::password;
@@ -188,4 +191,93 @@ pub(crate) async fn role(
         "domain_role": if domain_admin { "admin" } else { "user" },
         "group_role": group_role,
     }))
+}
+
+/// Keeps the script that runs first in each of the caller's sessions; at most 64 KiB.
+pub(crate) async fn set_bootstrap_script(
+    app: &App,
+    caller: &Caller,
+    script: String,
+) -> Result<(), Problem> {
+    if script.len() > 64 << 10 {
+        return Err(Problem::invalid_params(
+            "Maximum bootstrap script size exceeded",
+        ));
+    }
+    let access_key = caller.keypair.access_key.clone();
+    app.store
+        .write(move |tx| {
+            Ok(store::keypair::set_bootstrap_script(
+                tx,
+                &access_key,
+                &script,
+            )?)
+        })
+        .await
+}
+
+/// Makes the caller a new pair of SSH keys, public and private, in OpenSSH's forms. Ed25519, which
+/// every server of the last ten years takes, whatever the older managers made.
+pub(crate) async fn new_ssh_keys(app: &App, caller: &Caller) -> Result<(String, String), Problem> {
+    let mut seed = [0; 32];
+    rand::rng().fill_bytes(&mut seed);
+    let mut key = PrivateKey::from(Ed25519Keypair::from_seed(&seed));
+    key.set_comment(caller.user.email.clone());
+    let unwritten = |error| Problem::internal(format!("The SSH key can't be written: {error}"));
+    let public = key.public_key().to_openssh().map_err(unwritten)?;
+    let private = key.to_openssh(LineEnding::LF).map_err(unwritten)?;
+    keep_ssh_keys(app, caller, public, private.to_string()).await
+}
+
+/// Keeps the caller's own pair of SSH keys.
+pub(crate) async fn upload_ssh_keys(
+    app: &App,
+    caller: &Caller,
+    public: String,
+    private: String,
+) -> Result<(String, String), Problem> {
+    let refused = |slug: &str, title: &str, detail: &str| {
+        let code = format!("keypair_create_{detail}");
+        Problem::new(StatusCode::BAD_REQUEST, slug, title, &code)
+    };
+    let public_key: PublicKey = public.trim().parse().map_err(|_| {
+        refused(
+            "invalid-ssh-public-key",
+            "The SSH public key is invalid or in an unsupported format.",
+            "invalid-data-format",
+        )
+    })?;
+    let mut text = private.trim().to_owned();
+    text.push('\n');
+    let private_key = PrivateKey::from_openssh(&text).map_err(|_| {
+        refused(
+            "invalid-ssh-private-key",
+            "The SSH private key is invalid or in an unsupported format.",
+            "invalid-data-format",
+        )
+        .msg("Give an OpenSSH private key (\"BEGIN OPENSSH PRIVATE KEY\").")
+    })?;
+    if private_key.public_key().key_data() != public_key.key_data() {
+        return Err(refused(
+            "ssh-keypair-mismatch",
+            "The SSH public key does not match the private key.",
+            "invalid-parameters",
+        ));
+    }
+    keep_ssh_keys(app, caller, public.trim().to_owned(), text).await
+}
+
+async fn keep_ssh_keys(
+    app: &App,
+    caller: &Caller,
+    public: String,
+    private: String,
+) -> Result<(String, String), Problem> {
+    let access_key = caller.keypair.access_key.clone();
+    app.store
+        .write(move |tx| {
+            store::keypair::set_ssh_key(tx, &access_key, &public)?;
+            Ok((public, private))
+        })
+        .await
 }

@@ -80,8 +80,7 @@ pub(super) async fn page(ask: &Ask<'_>, field: &str) -> Result<Value, Problem> {
     let wanted = |seen: &Seen| match field {
         "vfolder_own_list" => seen.folder.owner.user() == Some(me),
         "vfolder_project_list" => seen.folder.owner.project().is_some(),
-        // Nobody can be invited on this engine.
-        "vfolder_invited_list" => false,
+        "vfolder_invited_list" => seen.folder.owner.user().is_some_and(|owner| owner != me),
         _ => true,
     };
     let all = records(ask, field == "vfolder_list").await?;

@@ -4,6 +4,7 @@
 //! answer. A resolver gives a JSON record and the schema picks from it what was asked for; what costs
 //! something to know is computed only when it is asked for.
 
+mod admin;
 mod filter;
 mod folder;
 mod image;

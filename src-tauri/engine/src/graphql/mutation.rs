@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::record::{Ask, raw_id};
-use super::{resource, session};
+use super::{admin, resource, session};
 use crate::app;
 use crate::error::Problem;
 use crate::store::preset::Preset;
@@ -15,6 +15,9 @@ use crate::store::preset::Preset;
 pub(super) async fn root(ask: &Ask<'_>, field: &str) -> Result<Value, Problem> {
     if field == "modify_compute_session" {
         return modify_session(ask).await;
+    }
+    if let Some(answer) = admin::change(ask, field).await? {
+        return Ok(answer);
     }
     ask.superadmin()?;
     let done = match field {

@@ -4,8 +4,6 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::record::{Ask, Record, global_id, node, raw_id, record};
-use crate::app::bootstrap::{FOLDER_HOST, FOLDER_PERMISSIONS};
-use crate::app::resource;
 use crate::error::Problem;
 use crate::store;
 use crate::store::domain::Domain;
@@ -22,35 +20,62 @@ fn domain_record(domain: &Domain, groups: &[String]) -> Record {
         "created_at": domain.created_at.iso(),
         "modified_at": domain.created_at.iso(),
         "total_resource_slots": domain.total_resource_slots,
-        "allowed_vfolder_hosts": { FOLDER_HOST: FOLDER_PERMISSIONS },
-        "allowed_docker_registries": ["local"],
-        "integration_id": null,
+        "allowed_vfolder_hosts": domain.allowed_vfolder_hosts,
+        "allowed_docker_registries": domain.allowed_docker_registries,
+        "integration_id": domain.integration_id,
         "scaling_groups": groups,
     }))
 }
 
-async fn group_names(ask: &Ask<'_>) -> Result<Vec<String>, Problem> {
-    Ok(resource::groups(ask.app)
-        .await?
-        .into_iter()
-        .map(|group| group.name)
-        .collect())
+async fn domain_records(ask: &Ask<'_>) -> Result<Vec<Record>, Problem> {
+    let own = (!ask.caller.is_superadmin()).then(|| ask.caller.user.domain.clone());
+    ask.app
+        .store
+        .read(move |db| {
+            let mut records = Vec::new();
+            for domain in store::domain::list(db)? {
+                if own.as_ref().is_none_or(|own| domain.name == *own) {
+                    let groups = store::access::groups(db, Some(&domain.name), &[], None)?;
+                    records.push(domain_record(&domain, &groups));
+                }
+            }
+            Ok(records)
+        })
+        .await
 }
 
-async fn domain_records(ask: &Ask<'_>) -> Result<Vec<Record>, Problem> {
-    let groups = group_names(ask).await?;
-    let domains = ask
-        .app
+/// The record of a domain that a mutation has changed.
+pub(super) async fn one_domain(ask: &Ask<'_>, name: &str) -> Result<Value, Problem> {
+    let all = domain_records(ask).await?;
+    let found = all
+        .into_iter()
+        .find(|record| record.get("name") == Some(&json!(name)));
+    Ok(found.map(Value::from).unwrap_or_default())
+}
+
+/// The record of a project that a mutation has changed.
+pub(super) async fn changed(ask: &Ask<'_>, project: &Project) -> Result<Value, Problem> {
+    let records = project_records(ask, vec![project.clone()]).await?;
+    Ok(records
+        .into_iter()
+        .next()
+        .map(Value::from)
+        .unwrap_or_default())
+}
+
+/// The records of projects, each with the resource groups that are open to it or its domain.
+async fn project_records(ask: &Ask<'_>, projects: Vec<Project>) -> Result<Vec<Record>, Problem> {
+    ask.app
         .store
-        .read(|db| -> Result<_, Problem> { Ok(store::domain::list(db)?) })
-        .await?;
-    let visible =
-        |domain: &&Domain| ask.caller.is_superadmin() || domain.name == ask.caller.user.domain;
-    Ok(domains
-        .iter()
-        .filter(visible)
-        .map(|domain| domain_record(domain, &groups))
-        .collect())
+        .read(move |db| {
+            let mut records = Vec::new();
+            for project in projects {
+                let groups = store::access::groups(db, Some(&project.domain), &[project.id], None)?;
+                records.push(project_record(&project, &groups));
+            }
+            Ok(records)
+        })
+        .await
 }
 
 fn domain_node(mut fields: Record) -> Record {
@@ -101,11 +126,11 @@ fn project_record(project: &Project, groups: &[String]) -> Record {
         "modified_at": project.created_at.iso(),
         "domain_name": project.domain,
         "total_resource_slots": project.total_resource_slots,
-        "allowed_vfolder_hosts": { FOLDER_HOST: FOLDER_PERMISSIONS },
-        "integration_id": null,
+        "allowed_vfolder_hosts": project.allowed_vfolder_hosts,
+        "integration_id": project.integration_id,
         "resource_policy": project.resource_policy,
         "type": project.kind.to_uppercase().replace('-', "_"),
-        "container_registry": null,
+        "container_registry": project.container_registry,
         "scaling_groups": groups,
     }))
 }
@@ -113,7 +138,6 @@ fn project_record(project: &Project, groups: &[String]) -> Record {
 /// The projects that the caller may see: the own ones, or all of a domain for administrators.
 async fn records(ask: &Ask<'_>) -> Result<Vec<Record>, Problem> {
     ask.own_domain()?;
-    let groups = group_names(ask).await?;
     let (me, admin, superadmin) = (
         ask.caller.user_id(),
         ask.is_admin(),
@@ -140,10 +164,7 @@ async fn records(ask: &Ask<'_>) -> Result<Vec<Record>, Problem> {
             Ok(projects)
         })
         .await?;
-    Ok(projects
-        .iter()
-        .map(|project| project_record(project, &groups))
-        .collect())
+    project_records(ask, projects).await
 }
 
 pub(super) async fn one(ask: &Ask<'_>, field: &str) -> Result<Value, Problem> {
@@ -186,14 +207,12 @@ pub(super) async fn of_user(ask: &Ask<'_>, parent: &Record) -> Result<Value, Pro
     let Some(user) = user else {
         return ask.connection(Vec::new());
     };
-    let groups = group_names(ask).await?;
     let projects = ask
         .app
         .store
         .read(move |db| -> Result<_, Problem> { Ok(store::project::of_user(db, user)?) })
         .await?;
-    let nodes = projects
-        .iter()
-        .map(|project| node(NODE, project_record(project, &groups)));
+    let records = project_records(ask, projects).await?;
+    let nodes = records.into_iter().map(|fields| node(NODE, fields));
     ask.connection(nodes.collect())
 }

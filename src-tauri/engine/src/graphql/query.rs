@@ -86,7 +86,7 @@ pub(super) async fn computed(
         ("AgentNode", "kernel_nodes") => kernel::nodes_on_agent(ask, parent).await?,
         ("GroupNode", "user_nodes") => user::members(ask, parent).await?,
         ("UserNode", "project_nodes") => project::of_user(ask, parent).await?,
-        ("DomainNode", "scaling_groups") => resource::group_nodes(ask).await?,
+        ("DomainNode", "scaling_groups") => resource::group_nodes(ask, parent).await?,
         ("VirtualFolder" | "VirtualFolderNode", "num_files" | "cur_size") => {
             folder::usage(ask, field, parent).await?
         }

@@ -104,6 +104,16 @@ impl Ask<'_> {
         Ok(records)
     }
 
+    /// The page that `limit` and `offset` ask for.
+    pub(super) fn window(&self) -> (u32, u32) {
+        let number = |name| {
+            self.number(name)
+                .map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+        };
+        let limit = number("limit").unwrap_or(u32::MAX);
+        (limit, number("offset").unwrap_or_default())
+    }
+
     /// A page by `limit` and `offset`: `{items, total_count}`.
     pub(super) fn page(&self, records: Vec<Record>) -> Result<Value, Problem> {
         let records = self.arranged(records)?;

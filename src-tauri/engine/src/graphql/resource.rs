@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::record::{Ask, Record, global_id, raw_id, record};
 use crate::app::resource::{self, Agent};
+use crate::app::resource_group;
 use crate::error::Problem;
+use crate::store::access::Scope;
 use crate::store::preset::Preset;
 use crate::store::resource_group::ResourceGroup;
 
@@ -36,7 +38,7 @@ fn agent_record(agent: &Agent) -> Record {
         "status_changed": null,
         "region": "local",
         "scaling_group": agent.group,
-        "schedulable": true,
+        "schedulable": agent.schedulable,
         "available_slots": agent.capacity,
         "occupied_slots": zeroed(agent),
         "addr": "local",
@@ -148,7 +150,7 @@ pub(super) async fn agents(ask: &Ask<'_>, field: &str) -> Result<Value, Problem>
     }
 }
 
-fn group_record(group: &ResourceGroup) -> Record {
+pub(super) fn group_record(group: &ResourceGroup) -> Record {
     record(json!({
         "id": group.name,
         "name": group.name,
@@ -156,13 +158,13 @@ fn group_record(group: &ResourceGroup) -> Record {
         "is_active": group.is_active,
         "is_public": group.is_public,
         "created_at": group.created_at.iso(),
-        "wsproxy_addr": null,
+        "wsproxy_addr": group.wsproxy_addr,
         "wsproxy_api_token": null,
-        "driver": "static",
-        "driver_opts": {},
+        "driver": group.driver,
+        "driver_opts": group.driver_opts,
         "scheduler": group.scheduler,
         "scheduler_opts": group.scheduler_opts,
-        "use_host_network": false,
+        "use_host_network": group.use_host_network,
         "accelerator_quantum_size": null,
         "resource_allocation_limit_for_sessions": null,
     }))
@@ -170,17 +172,33 @@ fn group_record(group: &ResourceGroup) -> Record {
 
 pub(super) async fn group(ask: &Ask<'_>) -> Result<Value, Problem> {
     ask.superadmin()?;
-    Ok(group_record(&resource::group(ask.app, ask.needed("name")?).await?).into())
+    let wanted = ask.needed("name")?;
+    let all = resource_group::all_groups(ask.app).await?;
+    let found = all.iter().find(|group| group.name == wanted);
+    Ok(found
+        .map(|group| group_record(group).into())
+        .unwrap_or_default())
 }
 
 pub(super) async fn groups(ask: &Ask<'_>, field: &str) -> Result<Value, Problem> {
-    if field == "accessible_scaling_groups" {
-        resource::project(ask.app, ask.caller, &ask.uuid("project_id")?.to_string()).await?;
+    let (name, active) = (ask.text("name"), ask.flag("is_active"));
+    let groups = if field == "accessible_scaling_groups" {
+        let project = ask.uuid("project_id")?.to_string();
+        let project = resource::project(ask.app, ask.caller, &project).await?;
+        resource_group::groups(ask.app, ask.caller, Some(project.id)).await?
     } else {
         ask.superadmin()?;
-    }
-    let (name, active) = (ask.text("name"), ask.flag("is_active"));
-    let groups = resource::groups(ask.app).await?;
+        let scope = match field {
+            "scaling_groups_for_domain" => Some((Scope::Domain, ask.needed("domain")?)),
+            "scaling_groups_for_user_group" => Some((Scope::Project, ask.needed("user_group")?)),
+            "scaling_groups_for_keypair" => Some((Scope::Keypair, ask.needed("access_key")?)),
+            _ => None,
+        };
+        match scope {
+            None => resource_group::all_groups(ask.app).await?,
+            Some((scope, target)) => resource_group::groups_of(ask.app, scope, target).await?,
+        }
+    };
     let wanted = |group: &&ResourceGroup| {
         name.is_none_or(|name| group.name == name)
             && active.is_none_or(|active| group.is_active == active)
@@ -194,8 +212,8 @@ pub(super) async fn groups(ask: &Ask<'_>, field: &str) -> Result<Value, Problem>
     ))
 }
 
-pub(super) async fn group_nodes(ask: &Ask<'_>) -> Result<Value, Problem> {
-    let groups = resource::groups(ask.app).await?;
+pub(super) async fn group_nodes(ask: &Ask<'_>, parent: &Record) -> Result<Value, Problem> {
+    let groups = resource_group::groups_of(ask.app, Scope::Domain, name_of(parent)).await?;
     let as_node = |group: &ResourceGroup| {
         let mut fields = group_record(group);
         fields.insert(

@@ -58,7 +58,7 @@ fn user_record(known: &Known) -> Record {
         "uuid": user.id,
         "username": user.username,
         "email": user.email,
-        "need_password_change": false,
+        "need_password_change": user.need_password_change,
         "full_name": user.full_name,
         "description": user.description,
         "is_active": user.status == UserStatus::Active,
@@ -69,10 +69,13 @@ fn user_record(known: &Known) -> Record {
         "domain_name": user.domain,
         "role": user.role.to_string(),
         "resource_policy": user.resource_policy,
-        "allowed_client_ip": null,
+        "allowed_client_ip": user.allowed_client_ip,
         "totp_activated": false,
         "totp_activated_at": null,
-        "sudo_session_enabled": false,
+        "sudo_session_enabled": user.sudo_session_enabled,
+        "container_uid": user.container_uid,
+        "container_main_gid": user.container_main_gid,
+        "container_gids": user.container_gids,
         "main_access_key": user.main_access_key,
         "groups": groups,
     }))
@@ -208,9 +211,36 @@ fn keypair_record(known: &Known, keypair: &Keypair, mine: bool) -> Record {
         "rolling_count": 0,
         "user": user.id,
         "projects": projects,
-        "ssh_public_key": null,
+        "ssh_public_key": keypair.ssh_public_key,
         "user_info": { "email": user.email, "full_name": user.full_name },
     }))
+}
+
+/// The record of a user that a mutation has changed.
+pub(super) async fn changed(ask: &Ask<'_>, id: Uuid) -> Result<Value, Problem> {
+    let all = load(ask).await?;
+    Ok(found(all.iter().find(|known| known.user.id == id), false))
+}
+
+/// The record of a keypair that was just made. Its secret is told to the administrator who made it:
+/// nobody else could pass it on.
+pub(super) async fn new_keypair(
+    ask: &Ask<'_>,
+    user: &User,
+    keypair: &Keypair,
+) -> Result<Value, Problem> {
+    let id = user.id;
+    let projects = ask
+        .app
+        .store
+        .read(move |db| -> Result<_, Problem> { Ok(store::project::of_user(db, id)?) })
+        .await?;
+    let known = Known {
+        user: user.clone(),
+        projects,
+        keypairs: Vec::new(),
+    };
+    Ok(keypair_record(&known, keypair, true).into())
 }
 
 async fn keypair_records(ask: &Ask<'_>) -> Result<Vec<Record>, Problem> {

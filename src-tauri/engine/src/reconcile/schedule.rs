@@ -8,6 +8,7 @@ use db::rusqlite::Connection;
 use protocol::session::{Event, SessionResult, SessionType};
 use protocol::slots::ResourceSlots;
 use runtime::Node;
+use scheduler::fair_share::Factors;
 use scheduler::{
     Account, Agent, AgentChoice, Decision, Dependency, Kernel, Outcome, Session as Waiting,
     SessionsLimit, Snapshot, StartsAt, Strategy, Usage, WaitReason,
@@ -16,6 +17,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{IDLE, Work};
+use crate::app::fair_share;
+use crate::app::resource_group::nodes_of;
 use crate::app::session::runtime_problem;
 use crate::app::session_check::{WAITING, capacity};
 use crate::app::transition::advance;
@@ -48,10 +51,10 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
             .filter(|session| session.resource_group == group)
             .cloned()
             .collect();
-        let (nodes, now) = (nodes.clone(), (app.clock)());
+        let (nodes, now) = (nodes.clone(), At((app.clock)()));
         let snapshot = app
             .store
-            .read(move |db| snapshot(db, &group, &mine, &nodes, now.as_millisecond()))
+            .read(move |db| snapshot(db, &group, &mine, &nodes, now))
             .await?;
         for Decision { session, outcome } in scheduler::decide(&snapshot) {
             match outcome {
@@ -129,11 +132,12 @@ fn snapshot(
     group: &str,
     mine: &[Session],
     nodes: &[Node],
-    now_millis: i64,
+    now: At,
 ) -> Result<Snapshot, Problem> {
+    let nodes = nodes_of(db, group, nodes)?;
     let group = store::resource_group::get(db, group)?;
     let kernels = store::kernel::occupying(db)?;
-    let agents = nodes
+    let agents: Vec<Agent> = nodes
         .iter()
         .map(|node| {
             let here = || {
@@ -179,11 +183,30 @@ fn snapshot(
                 .as_str()
         })
         .map_or(AgentChoice::Dispersed, AgentChoice::from_name);
+    let scheduler_opts = group.as_ref().map(|group| &group.scheduler_opts);
+    let retries_to_skip = scheduler_opts
+        .and_then(|options| options.pointer("/config/num_retries_to_skip"))
+        .and_then(|retries| u32::try_from(retries.as_u64()?).ok());
+    let factors = match &group {
+        Some(group) if strategy == Strategy::FairShare => {
+            let mut capacity = ResourceSlots::default();
+            for agent in &agents {
+                capacity.add(&agent.capacity);
+            }
+            let spec = fair_share::spec(&group.fair_share_spec);
+            fair_share::shares(db, &group.name, &spec, &capacity, now)?
+                .factors(mine.iter().map(|session| (session.user, session.project)))
+        }
+        _ => Factors::default(),
+    };
     Ok(Snapshot {
         strategy,
         choice,
+        retries_to_skip: retries_to_skip.unwrap_or_default(),
+        last_agent: store::kernel::last_placed(db)?,
+        factors,
         slot_priority: SLOT_PRIORITY.map(str::to_owned).into(),
-        now_millis,
+        now_millis: now.0.as_millisecond(),
         agents,
         waiting: mine
             .iter()
@@ -218,6 +241,11 @@ fn waiting(db: &Connection, session: &Session) -> Result<Waiting, Problem> {
         id: session.id,
         created_millis: session.created_at.0.as_millisecond(),
         priority: session.priority,
+        tries: session
+            .status_data
+            .pointer("/scheduler/retries")
+            .and_then(|tries| u32::try_from(tries.as_u64()?).ok())
+            .unwrap_or_default(),
         user: session.user,
         project: session.project,
         domain: session.domain.clone(),

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use db::rusqlite::Connection;
 use protocol::service_port::ServicePort;
 use protocol::session::{Event, SessionStatus};
 use protocol::slots::{CPU, MEM};
-use runtime::{Batch, ImageRoot, Kernel, KernelSpec, Limits, Mount, RuntimeError};
+use runtime::{Batch, Dotfile, ImageRoot, Kernel, KernelSpec, Limits, Mount, RuntimeError};
 use serde_json::{Value, json};
 
 use super::{IDLE, InHand, Work, insist, watch};
+use crate::app;
 use crate::app::session::chain;
 use crate::app::session_environment;
 use crate::app::transition::advance;
@@ -78,16 +80,15 @@ async fn make(
     session: &Session,
     rows: &[KernelRow],
 ) -> Result<Vec<Arc<dyn Kernel>>, RuntimeError> {
-    let user_id = session.user;
-    let owner = app
+    let wanted = session.clone();
+    let own = app
         .store
-        .read(move |db| -> Result<_, Problem> { Ok(store::user::get(db, user_id)?) })
+        .read(move |db| Own::of(db, &wanted))
         .await
-        .ok()
-        .flatten();
+        .unwrap_or_default();
     let mut kernels: Vec<Arc<dyn Kernel>> = Vec::with_capacity(rows.len());
     for row in rows {
-        let spec = spec(app, session, row, rows, owner.as_ref())?;
+        let spec = spec(app, session, row, rows, &own)?;
         kernels.push(app.runtime.start(spec).await?);
     }
     Ok(kernels)
@@ -130,13 +131,41 @@ async fn failed(app: &App, session: &Session, text: &str) {
     app.nudge.schedule.notify_one();
 }
 
+/// What a session has from its owner.
+#[derive(Default)]
+struct Own {
+    user: Option<User>,
+    ssh_public_key: Option<String>,
+    dotfiles: Vec<Dotfile>,
+}
+
+impl Own {
+    fn of(db: &Connection, session: &Session) -> Result<Self, Problem> {
+        let keypair = store::keypair::get(db, &session.access_key)?;
+        let files =
+            app::dotfile::of_session(db, &session.domain, session.project, &session.access_key)?;
+        Ok(Self {
+            user: store::user::get(db, session.user)?,
+            ssh_public_key: keypair.and_then(|keypair| keypair.ssh_public_key),
+            dotfiles: files
+                .into_iter()
+                .map(|file| Dotfile {
+                    mode: u32::from_str_radix(&file.permission, 8).unwrap_or(0o644),
+                    path: file.path,
+                    data: file.data,
+                })
+                .collect(),
+        })
+    }
+}
+
 /// The order for one kernel.
 fn spec(
     app: &App,
     session: &Session,
     row: &KernelRow,
     rows: &[KernelRow],
-    owner: Option<&User>,
+    own: &Own,
 ) -> Result<KernelSpec, RuntimeError> {
     let built_in = ServicePort::built_in().map(|service| service.name);
     let shmem = session.resource_opts.get("shmem").and_then(Value::as_str);
@@ -160,7 +189,7 @@ fn spec(
             shmem: shmem.and_then(|text| text.parse().ok()).unwrap_or(64 << 20),
             pids: MAX_PROCESSES,
         },
-        environ: environ(session, row, rows, owner),
+        environ: environ(session, row, rows, own.user.as_ref()),
         mounts,
         service_ports: row
             .service_ports
@@ -169,8 +198,8 @@ fn spec(
             .cloned()
             .collect(),
         bootstrap_script: session.bootstrap_script.clone(),
-        authorized_keys: Vec::new(),
-        dotfiles: Vec::new(),
+        authorized_keys: own.ssh_public_key.iter().cloned().collect(),
+        dotfiles: own.dotfiles.clone(),
         batch: batch.map(|command| Batch {
             command: command.clone(),
             timeout: session

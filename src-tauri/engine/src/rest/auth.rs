@@ -26,6 +26,10 @@ pub(crate) fn routes() -> Router<App> {
         .route("/auth/my-ip", get(my_ip))
         .route("/auth/update-password", post(update_password))
         .route("/auth/update-full-name", post(update_full_name))
+        .route(
+            "/auth/ssh-keypair",
+            get(ssh_key).patch(new_ssh_keys).post(upload_ssh_keys),
+        )
 }
 
 async fn test(_: Caller) -> Json<Value> {
@@ -105,4 +109,34 @@ async fn update_full_name(
 ) -> Result<Json<Value>, Problem> {
     user::update_full_name(&app, &caller, &body.email, body.full_name).await?;
     Ok(Json(json!({})))
+}
+
+async fn ssh_key(caller: Caller) -> Json<Value> {
+    Json(json!({ "ssh_public_key": caller.keypair.ssh_public_key.unwrap_or_default() }))
+}
+
+fn both((public, private): (String, String)) -> Json<Value> {
+    Json(json!({ "ssh_public_key": public, "ssh_private_key": private }))
+}
+
+async fn new_ssh_keys(State(app): State<App>, caller: Caller) -> Result<Json<Value>, Problem> {
+    user::new_ssh_keys(&app, &caller).await.map(both)
+}
+
+#[derive(Deserialize)]
+struct SshKeys {
+    #[serde(alias = "public_key")]
+    pubkey: String,
+    #[serde(alias = "private_key")]
+    privkey: String,
+}
+
+async fn upload_ssh_keys(
+    State(app): State<App>,
+    caller: Caller,
+    Body(keys): Body<SshKeys>,
+) -> Result<Json<Value>, Problem> {
+    user::upload_ssh_keys(&app, &caller, keys.pubkey, keys.privkey)
+        .await
+        .map(both)
 }

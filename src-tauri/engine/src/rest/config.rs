@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::extract::Params;
-use crate::app::resource;
+use crate::app::{resource, resource_group};
 use crate::auth::{Caller, Superadmin};
 use crate::error::Problem;
 use crate::state::App;
@@ -37,11 +37,11 @@ struct DetailsQuery {
 
 async fn details(
     State(app): State<App>,
-    _: Caller,
+    caller: Caller,
     Params(query): Params<DetailsQuery>,
 ) -> Result<Json<Value>, Problem> {
     if let Some(group) = &query.sgroup {
-        resource::group(&app, group).await?;
+        resource_group::group(&app, &caller, group).await?;
     }
     let slots = resource::slots(&app).await?;
     Ok(Json(Value::Object(

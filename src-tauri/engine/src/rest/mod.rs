@@ -4,8 +4,10 @@ pub(crate) mod auth;
 pub(crate) mod config;
 pub(crate) mod extension;
 pub(crate) mod extract;
+pub(crate) mod fair_share;
 pub(crate) mod folder;
 pub(crate) mod folder_files;
+pub(crate) mod folder_sharing;
 pub(crate) mod local;
 mod old_clients;
 pub(crate) mod resource;
@@ -16,6 +18,7 @@ pub(crate) mod session_exec;
 pub(crate) mod session_files;
 pub(crate) mod session_service;
 pub(crate) mod storage;
+pub(crate) mod user_config;
 
 use axum::extract::OriginalUri;
 use axum::http::StatusCode;
@@ -39,10 +42,13 @@ pub(crate) fn router(app: App) -> Router {
         .merge(extension::routes())
         .merge(folder::routes())
         .merge(folder_files::routes())
+        .merge(folder_sharing::routes())
         .merge(storage::routes())
         .merge(resource::routes())
         .merge(resource_group::routes())
         .merge(config::routes())
+        .merge(fair_share::routes())
+        .merge(user_config::routes())
         .merge(graphql::routes())
         .merge(stream::routes())
         .fallback(unknown_url)

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::extract::Params;
-use crate::app::resource;
+use crate::app::{resource, resource_group};
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::state::App;
@@ -29,10 +29,11 @@ async fn list(
     caller: Caller,
     Params(query): Params<GroupQuery>,
 ) -> Result<Json<Value>, Problem> {
-    if let Some(group) = query.group.filter(|group| !group.is_empty()) {
-        resource::project(&app, &caller, &group).await?;
-    }
-    let groups = resource::groups(&app).await?;
+    let project = match query.group.filter(|group| !group.is_empty()) {
+        Some(group) => Some(resource::project(&app, &caller, &group).await?.id),
+        None => None,
+    };
+    let groups = resource_group::groups(&app, &caller, project).await?;
     let names: Vec<Value> = groups
         .iter()
         .map(|group| json!({ "name": group.name }))
@@ -43,9 +44,9 @@ async fn list(
 /// Apps are reached through the manager itself: no resource group has a proxy of its own.
 async fn proxy_version(
     State(app): State<App>,
-    _: Caller,
+    caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    resource::group(&app, &name).await?;
+    resource_group::group(&app, &caller, &name).await?;
     Ok(Json(json!({ "wsproxy_version": "v1" })))
 }

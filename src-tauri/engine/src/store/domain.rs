@@ -2,6 +2,7 @@
 
 use db::rusqlite::{Connection, OptionalExtension, Result, Row};
 use protocol::slots::ResourceSlots;
+use serde_json::Value;
 
 use super::{At, Json};
 
@@ -13,10 +14,15 @@ pub(crate) struct Domain {
     pub(crate) is_active: bool,
     /// A slot that is not named is unlimited.
     pub(crate) total_resource_slots: ResourceSlots,
+    /// Host → permissions.
+    pub(crate) allowed_vfolder_hosts: Value,
+    pub(crate) allowed_docker_registries: Vec<String>,
+    pub(crate) integration_id: Option<String>,
     pub(crate) created_at: At,
 }
 
-const COLUMNS: &str = "name, description, is_active, total_resource_slots, created_at";
+const COLUMNS: &str = "name, description, is_active, total_resource_slots, created_at, \
+                       allowed_vfolder_hosts, allowed_docker_registries, integration_id";
 
 fn read(row: &Row<'_>) -> Result<Domain> {
     Ok(Domain {
@@ -25,6 +31,9 @@ fn read(row: &Row<'_>) -> Result<Domain> {
         is_active: row.get(2)?,
         total_resource_slots: row.get::<_, Json<_>>(3)?.0,
         created_at: row.get(4)?,
+        allowed_vfolder_hosts: row.get::<_, Json<_>>(5)?.0,
+        allowed_docker_registries: row.get::<_, Json<_>>(6)?.0,
+        integration_id: row.get(7)?,
     })
 }
 
@@ -36,10 +45,10 @@ pub(crate) fn get(db: &Connection, name: &str) -> Result<Option<Domain>> {
 }
 
 /// Makes a domain without limits.
-pub(crate) fn insert(db: &Connection, name: &str) -> Result<()> {
+pub(crate) fn insert(db: &Connection, name: &str, hosts: &Value) -> Result<()> {
     db.execute(
-        "INSERT INTO domain (name, created_at) VALUES (?1, ?2)",
-        (name, At::now()),
+        "INSERT INTO domain (name, allowed_vfolder_hosts, created_at) VALUES (?1, ?2, ?3)",
+        (name, Json(hosts), At::now()),
     )?;
     Ok(())
 }

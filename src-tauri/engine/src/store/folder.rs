@@ -155,10 +155,14 @@ pub(crate) fn get(db: &Connection, id: Uuid) -> Result<Option<Folder>> {
         .optional()
 }
 
-/// What a user may reach: the own folders and those of the own projects, oldest first.
+/// What a user may reach: the own folders, those of the own projects and those that others share,
+/// oldest first. A right that was given to the user goes before the folder's own permission.
 pub(crate) fn accessible(db: &Connection, user: Uuid) -> Result<Vec<Folder>> {
+    let columns = COLUMNS.replace("f.permission", "coalesce(s.permission, f.permission)");
     db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM folder f WHERE f.user = ?1
+        "SELECT {columns} FROM folder f
+         LEFT JOIN folder_permission s ON s.folder = f.id AND s.user = ?1
+         WHERE f.user = ?1 OR (s.user IS NOT NULL AND f.status NOT LIKE 'delete-%')
             OR f.project IN (SELECT m.project FROM user_project m WHERE m.user = ?1)
          ORDER BY f.created_at, f.id"
     ))?

@@ -157,3 +157,13 @@ pub(crate) fn keep_log(db: &Connection, id: Uuid, text: &str) -> Result<()> {
     )?;
     Ok(())
 }
+
+/// The agent that a kernel was last given to.
+pub(crate) fn last_placed(db: &Connection) -> Result<Option<String>> {
+    db.prepare_cached(
+        "SELECT agent FROM kernel WHERE agent IS NOT NULL AND started_at IS NOT NULL
+         ORDER BY started_at DESC LIMIT 1",
+    )?
+    .query_row([], |row| row.get(0))
+    .optional()
+}

@@ -21,6 +21,8 @@ pub(crate) struct Keypair {
     pub(crate) bootstrap_script: String,
     pub(crate) created_at: At,
     pub(crate) modified_at: At,
+    /// What may log in to the user's sessions.
+    pub(crate) ssh_public_key: Option<String>,
 }
 
 impl fmt::Debug for Keypair {
@@ -32,7 +34,7 @@ impl fmt::Debug for Keypair {
 }
 
 const COLUMNS: &str = "access_key, secret_key, user, is_active, is_admin, resource_policy, \
-                       rate_limit, bootstrap_script, created_at, modified_at";
+                       rate_limit, bootstrap_script, created_at, modified_at, ssh_public_key";
 
 fn read(row: &Row<'_>) -> Result<Keypair> {
     Ok(Keypair {
@@ -46,6 +48,7 @@ fn read(row: &Row<'_>) -> Result<Keypair> {
         bootstrap_script: row.get(7)?,
         created_at: row.get(8)?,
         modified_at: row.get(9)?,
+        ssh_public_key: row.get(10)?,
     })
 }
 
@@ -87,4 +90,40 @@ pub(crate) fn insert(db: &Connection, keypair: &Keypair) -> Result<()> {
         ),
     )?;
     Ok(())
+}
+
+/// Switches all keypairs of a user on or off.
+pub(crate) fn set_active(db: &Connection, user: Uuid, active: bool) -> Result<()> {
+    db.execute(
+        "UPDATE keypair SET is_active = ?2 WHERE user = ?1",
+        (Id(user), active),
+    )?;
+    Ok(())
+}
+
+/// Keeps the public half of the user's own SSH keys; the private half stays theirs.
+pub(crate) fn set_ssh_key(db: &Connection, access_key: &str, public: &str) -> Result<()> {
+    db.execute(
+        "UPDATE keypair SET ssh_public_key = ?2 WHERE access_key = ?1",
+        (access_key, public),
+    )?;
+    Ok(())
+}
+
+/// Keeps the script that runs first in each session.
+pub(crate) fn set_bootstrap_script(db: &Connection, access_key: &str, script: &str) -> Result<()> {
+    db.execute(
+        "UPDATE keypair SET bootstrap_script = ?2 WHERE access_key = ?1",
+        (access_key, script),
+    )?;
+    Ok(())
+}
+
+/// Forgets a keypair; sessions that it had made go on under `heir`.
+pub(crate) fn remove(db: &Connection, access_key: &str, heir: &str) -> Result<bool> {
+    db.execute(
+        "UPDATE session SET access_key = ?2 WHERE access_key = ?1",
+        (access_key, heir),
+    )?;
+    Ok(db.execute("DELETE FROM keypair WHERE access_key = ?1", [access_key])? > 0)
 }

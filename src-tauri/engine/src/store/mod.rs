@@ -3,8 +3,13 @@
 //! Functions take a connection (a transaction is one too), so that `app` decides what is one
 //! transaction: `app.store.write(|tx| store::session::insert(tx, &row))`.
 
+pub(crate) mod access;
+pub(crate) mod change;
 pub(crate) mod domain;
+pub(crate) mod dotfile;
+pub(crate) mod fair_share;
 pub(crate) mod folder;
+pub(crate) mod folder_sharing;
 pub(crate) mod image;
 pub(crate) mod kernel;
 pub(crate) mod keypair;
@@ -42,6 +47,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "session-environments",
         sql: include_str!("migrations/0005_session_environments.sql"),
+    },
+    Migration {
+        name: "administration",
+        sql: include_str!("migrations/0006_administration.sql"),
     },
 ];
 

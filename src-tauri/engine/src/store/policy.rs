@@ -134,3 +134,17 @@ pub(crate) fn of_projects(db: &Connection) -> Result<Vec<OwnerPolicy>> {
     .query_map([], read_owner)?
     .collect()
 }
+
+/// Whether anybody has the policy `name` of this table.
+pub(crate) fn in_use(db: &Connection, name: &str, table: &str) -> Result<bool> {
+    let holders = match table {
+        "keypair_policy" => "keypair",
+        "user_policy" => "user",
+        _ => "project",
+    };
+    db.query_row(
+        &format!("SELECT EXISTS (SELECT 1 FROM {holders} WHERE resource_policy = ?1)"),
+        [name],
+        |row| row.get(0),
+    )
+}

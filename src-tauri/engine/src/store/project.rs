@@ -2,6 +2,7 @@
 
 use db::rusqlite::{Connection, OptionalExtension, Result, Row};
 use protocol::slots::ResourceSlots;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{At, Id, Json};
@@ -20,10 +21,16 @@ pub(crate) struct Project {
     pub(crate) total_resource_slots: ResourceSlots,
     pub(crate) resource_policy: String,
     pub(crate) created_at: At,
+    /// Host → permissions.
+    pub(crate) allowed_vfolder_hosts: Value,
+    /// Where images of its sessions are pushed to: `{registry, project}`.
+    pub(crate) container_registry: Option<Value>,
+    pub(crate) integration_id: Option<String>,
 }
 
 const COLUMNS: &str = "p.id, p.name, p.description, p.is_active, p.domain, p.type, \
-                       p.total_resource_slots, p.resource_policy, p.created_at";
+                       p.total_resource_slots, p.resource_policy, p.created_at, \
+                       p.allowed_vfolder_hosts, p.container_registry, p.integration_id";
 
 fn read(row: &Row<'_>) -> Result<Project> {
     Ok(Project {
@@ -36,6 +43,9 @@ fn read(row: &Row<'_>) -> Result<Project> {
         total_resource_slots: row.get::<_, Json<_>>(6)?.0,
         resource_policy: row.get(7)?,
         created_at: row.get(8)?,
+        allowed_vfolder_hosts: row.get::<_, Json<_>>(9)?.0,
+        container_registry: row.get::<_, Option<Json<_>>>(10)?.map(|json| json.0),
+        integration_id: row.get(11)?,
     })
 }
 
@@ -88,4 +98,30 @@ pub(crate) fn add_member(db: &Connection, project: Uuid, user: Uuid) -> Result<(
         (Id(user), Id(project)),
     )?;
     Ok(())
+}
+
+/// Ends a user's work in a project.
+pub(crate) fn remove_member(db: &Connection, project: Uuid, user: Uuid) -> Result<()> {
+    db.execute(
+        "DELETE FROM user_project WHERE user = ?1 AND project = ?2",
+        (Id(user), Id(project)),
+    )?;
+    Ok(())
+}
+
+/// Whether anything is left that belongs to a project: sessions or folders.
+pub(crate) fn in_use(db: &Connection, project: Uuid) -> Result<bool> {
+    db.query_row(
+        "SELECT EXISTS (SELECT 1 FROM session WHERE project = ?1
+            AND status NOT IN ('TERMINATED', 'CANCELLED', 'ERROR'))
+         OR EXISTS (SELECT 1 FROM folder WHERE project = ?1)",
+        [Id(project)],
+        |row| row.get(0),
+    )
+}
+
+/// Forgets a project that is not in use, with the sessions that it had.
+pub(crate) fn remove(db: &Connection, project: Uuid) -> Result<bool> {
+    db.execute("DELETE FROM session WHERE project = ?1", [Id(project)])?;
+    Ok(db.execute("DELETE FROM project WHERE id = ?1", [Id(project)])? > 0)
 }

@@ -16,10 +16,27 @@ pub(crate) struct ResourceGroup {
     pub(crate) scheduler: String,
     pub(crate) scheduler_opts: Value,
     pub(crate) created_at: At,
+    pub(crate) driver: String,
+    pub(crate) driver_opts: Value,
+    pub(crate) use_host_network: bool,
+    pub(crate) wsproxy_addr: Option<String>,
+    /// What it names of `half_life_days`, `lookback_days`, `decay_unit_days`, `default_weight`,
+    /// `resource_weights`.
+    pub(crate) fair_share_spec: Value,
 }
 
-const COLUMNS: &str =
-    "name, description, is_active, is_public, scheduler, scheduler_opts, created_at";
+impl ResourceGroup {
+    /// Whether sessions of this type may go to it.
+    pub(crate) fn takes(&self, session_type: &str) -> bool {
+        self.scheduler_opts
+            .get("allowed_session_types")
+            .and_then(Value::as_array)
+            .is_none_or(|types| types.iter().any(|it| it.as_str() == Some(session_type)))
+    }
+}
+
+const COLUMNS: &str = "name, description, is_active, is_public, scheduler, scheduler_opts, created_at, driver, \
+     driver_opts, use_host_network, wsproxy_addr, fair_share_spec";
 
 fn read(row: &Row<'_>) -> Result<ResourceGroup> {
     Ok(ResourceGroup {
@@ -30,6 +47,11 @@ fn read(row: &Row<'_>) -> Result<ResourceGroup> {
         scheduler: row.get(4)?,
         scheduler_opts: row.get::<_, Json<_>>(5)?.0,
         created_at: row.get(6)?,
+        driver: row.get(7)?,
+        driver_opts: row.get::<_, Json<_>>(8)?.0,
+        use_host_network: row.get(9)?,
+        wsproxy_addr: row.get(10)?,
+        fair_share_spec: row.get::<_, Json<_>>(11)?.0,
     })
 }
 

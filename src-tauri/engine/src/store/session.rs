@@ -258,6 +258,15 @@ pub(crate) fn count_live(db: &Connection) -> Result<u32> {
     )
 }
 
+/// The statuses of sessions that are not over.
+pub(crate) fn live_statuses() -> Vec<SessionStatus> {
+    SessionStatus::ALL
+        .iter()
+        .copied()
+        .filter(|status| !status.is_terminal())
+        .collect()
+}
+
 /// Which sessions; what is `None` does not matter.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filter {

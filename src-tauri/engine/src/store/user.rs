@@ -7,7 +7,7 @@ use db::rusqlite::{Connection, OptionalExtension, Result, Row};
 use protocol::session::UnknownValue;
 use uuid::Uuid;
 
-use super::{At, Id, Word};
+use super::{At, Id, Json, Word};
 
 /// What a user is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,10 +97,19 @@ pub(crate) struct User {
     pub(crate) main_access_key: Option<String>,
     pub(crate) created_at: At,
     pub(crate) modified_at: At,
+    pub(crate) need_password_change: bool,
+    pub(crate) sudo_session_enabled: bool,
+    /// Addresses and networks that the user may come from; `None` is any.
+    pub(crate) allowed_client_ip: Option<Vec<String>>,
+    pub(crate) container_uid: Option<u32>,
+    pub(crate) container_main_gid: Option<u32>,
+    pub(crate) container_gids: Option<Vec<u32>>,
 }
 
 const COLUMNS: &str = "id, email, username, full_name, description, status, role, domain, \
-                       resource_policy, main_access_key, created_at, modified_at";
+                       resource_policy, main_access_key, created_at, modified_at, \
+                       need_password_change, sudo_session_enabled, allowed_client_ip, \
+                       container_uid, container_main_gid, container_gids";
 
 fn read(row: &Row<'_>) -> Result<User> {
     Ok(User {
@@ -116,6 +125,12 @@ fn read(row: &Row<'_>) -> Result<User> {
         main_access_key: row.get(9)?,
         created_at: row.get(10)?,
         modified_at: row.get(11)?,
+        need_password_change: row.get(12)?,
+        sudo_session_enabled: row.get(13)?,
+        allowed_client_ip: row.get::<_, Option<Json<_>>>(14)?.map(|json| json.0),
+        container_uid: row.get(15)?,
+        container_main_gid: row.get(16)?,
+        container_gids: row.get::<_, Option<Json<_>>>(17)?.map(|json| json.0),
     })
 }
 
@@ -190,5 +205,14 @@ pub(crate) fn set_full_name(db: &Connection, id: Uuid, full_name: &str) -> Resul
         "UPDATE user SET full_name = ?2, modified_at = ?3 WHERE id = ?1",
         (Id(id), full_name, At::now()),
     )?;
+    Ok(())
+}
+
+/// Forgets a user with their keypairs, the sessions that they had and the folders that are left to
+/// them.
+pub(crate) fn remove(db: &Connection, id: Uuid) -> Result<()> {
+    db.execute("DELETE FROM session WHERE user = ?1", [Id(id)])?;
+    db.execute("DELETE FROM folder WHERE user = ?1", [Id(id)])?;
+    db.execute("DELETE FROM user WHERE id = ?1", [Id(id)])?;
     Ok(())
 }

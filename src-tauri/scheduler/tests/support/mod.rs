@@ -26,7 +26,7 @@ pub(crate) fn agent(id: &str, cpu: u64, gib: u64) -> Agent {
 pub(crate) fn session(number: u128, asks: &[ResourceSlots]) -> Session {
     Session {
         id: Uuid::from_u128(number),
-        created_millis: i64::try_from(number).unwrap(),
+        created_millis: i64::try_from(number).unwrap_or(i64::MAX),
         priority: 10,
         tries: 0,
         user: Uuid::from_u128(1),

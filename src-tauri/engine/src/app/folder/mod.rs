@@ -4,8 +4,11 @@
 
 pub(crate) mod files;
 pub(crate) mod problem;
+pub(crate) mod sharing;
 pub(crate) mod transfer;
 pub(crate) mod trash;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
 use protocol::api::folder::{Create, Permission};
@@ -30,7 +33,7 @@ pub(crate) struct Seen {
 }
 
 /// Runs `work` on the storage, off the async threads.
-pub(super) async fn on_disk<T: Send + 'static>(
+pub(in crate::app) async fn on_disk<T: Send + 'static>(
     app: &App,
     work: impl FnOnce(&Storage) -> Result<T, StorageError> + Send + 'static,
 ) -> Result<T, Problem> {
@@ -41,19 +44,46 @@ pub(super) async fn on_disk<T: Send + 'static>(
         .map_err(Problem::from)
 }
 
-/// Fails unless the caller's policy allows `permission` on the folder host.
-fn check_host(
+/// The folder hosts that the caller may use, and what for: what their domain, any of their projects
+/// or their keypair's policy allows.
+fn allowed_hosts(
+    db: &db::rusqlite::Connection,
+    caller: &Caller,
+) -> Result<BTreeMap<String, BTreeSet<String>>, Problem> {
+    let mut written = Vec::new();
+    written.extend(store::domain::get(db, &caller.user.domain)?.map(|it| it.allowed_vfolder_hosts));
+    written.extend(
+        store::project::of_user(db, caller.user_id())?
+            .into_iter()
+            .map(|project| project.allowed_vfolder_hosts),
+    );
+    written.extend(
+        store::policy::get(db, &caller.keypair.resource_policy)?
+            .map(|policy| policy.allowed_vfolder_hosts),
+    );
+    let mut allowed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for hosts in &written {
+        for (host, permissions) in hosts.as_object().into_iter().flatten() {
+            let permissions = permissions.as_array().into_iter().flatten();
+            let texts = permissions.filter_map(|one| one.as_str().map(str::to_owned));
+            allowed.entry(host.clone()).or_default().extend(texts);
+        }
+    }
+    Ok(allowed)
+}
+
+/// Fails unless the caller's policies allow `permission` on the folder host.
+pub(in crate::app) fn check_host(
     db: &db::rusqlite::Connection,
     caller: &Caller,
     host: &str,
     permission: &str,
 ) -> Result<(), Problem> {
-    let policy = store::policy::get(db, &caller.keypair.resource_policy)?;
-    let allowed = policy
-        .as_ref()
-        .and_then(|policy| policy.allowed_vfolder_hosts.get(host)?.as_array())
-        .is_some_and(|list| list.iter().any(|one| one.as_str() == Some(permission)));
-    if allowed {
+    let allowed = allowed_hosts(db, caller)?;
+    if allowed
+        .get(host)
+        .is_some_and(|list| list.contains(permission))
+    {
         return Ok(());
     }
     Err(Problem::new(
@@ -331,14 +361,9 @@ pub(crate) async fn quota(
 
 /// The hosts that the caller may use, each with the room on its disk.
 pub(crate) async fn hosts(app: &App, caller: &Caller) -> Result<Vec<(String, Space)>, Problem> {
-    let policy = caller.keypair.resource_policy.clone();
-    let policy = app
-        .store
-        .read(move |db| -> Result<_, Problem> { Ok(store::policy::get(db, &policy)?) })
-        .await?;
-    let allowed =
-        policy.is_some_and(|policy| policy.allowed_vfolder_hosts.get(FOLDER_HOST).is_some());
-    if !allowed {
+    let caller = caller.clone();
+    let allowed = app.store.read(move |db| allowed_hosts(db, &caller)).await?;
+    if !allowed.contains_key(FOLDER_HOST) {
         return Ok(Vec::new());
     }
     let space = on_disk(app, |storage| storage.volume.space()).await?;
