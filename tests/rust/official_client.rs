@@ -1,0 +1,257 @@
+//! The official Backend.AI client, from its own package, against our engine. What each command is
+//! expected to say stands here; `tests/official-client.md` is the list for people.
+//!
+//! The client is installed once into `target/official-client`, with the versions that it was tried
+//! with. Where its Python is not on the computer, the test says so and that nothing was tried.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, ensure};
+use tests::computer::Computer;
+use tests::manager::Manager;
+use tests::process::{finish, run};
+use tests::repository;
+
+/// A release of the client, and the Python that it is made for.
+struct Release {
+    version: &'static str,
+    python: &'static str,
+}
+
+const OLD: Release = Release {
+    version: "23.9.10",
+    python: "3.11",
+};
+const NEW: Release = Release {
+    version: "26.9.6",
+    python: "3.13",
+};
+
+impl Release {
+    /// An interpreter of this series: on PATH, or made by pyenv.
+    fn interpreter(&self) -> Option<PathBuf> {
+        let name = format!("python{}", self.python);
+        let mut candidates = vec![PathBuf::from(&name)];
+        let pyenv = std::env::var_os("PYENV_ROOT").map_or_else(
+            || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".pyenv"),
+            PathBuf::from,
+        );
+        let made = fs::read_dir(pyenv.join("versions"))
+            .ok()
+            .into_iter()
+            .flatten();
+        candidates.extend(made.flatten().map(|one| one.path().join("bin").join(&name)));
+        candidates.into_iter().find(|python| {
+            let asked = Command::new(python)
+                .args(["-c", "import venv, ssl"])
+                .output();
+            asked.is_ok_and(|asked| asked.status.success())
+        })
+    }
+
+    /// Installs the client unless it is there; its program.
+    fn install(&self, python: &Path) -> Result<PathBuf> {
+        let folder = repository::root()
+            .join("target/official-client")
+            .join(self.version);
+        let program = folder.join("bin/backend.ai");
+        let complete = folder.join("complete");
+        if complete.exists() {
+            return Ok(program);
+        }
+        let pins = repository::root().join(format!("tests/official-client-{}.txt", self.version));
+        run(Command::new(python)
+            .args(["-m", "venv", "--clear"])
+            .arg(&folder))?;
+        run(Command::new(folder.join("bin/pip"))
+            .args(["install", "--quiet", "--disable-pip-version-check", "-r"])
+            .arg(pins))?;
+        fs::write(complete, "")?;
+        Ok(program)
+    }
+}
+
+/// The client of somebody who has set it up for this computer's engine.
+struct Client {
+    computer: Computer,
+    program: PathBuf,
+    variables: Vec<(&'static str, OsString)>,
+}
+
+impl Client {
+    /// `None` when there is no Python for it, which is said.
+    fn new(release: &Release) -> Result<Option<Self>> {
+        let Some(python) = release.interpreter() else {
+            println!(
+                "SKIPPED: backend.ai-client {} needs Python {}, which is not on this computer",
+                release.version, release.python
+            );
+            return Ok(None);
+        };
+        let program = release.install(&python)?;
+        let computer = Computer::logged_in()?;
+        let manager = Manager::of(&computer)?;
+        fs::create_dir(computer.path(".ssh"))?;
+        let variables = vec![
+            ("BACKEND_ENDPOINT", manager.endpoint.into()),
+            ("BACKEND_ENDPOINT_TYPE", "api".into()),
+            ("BACKEND_ACCESS_KEY", manager.access_key.into()),
+            ("BACKEND_SECRET_KEY", manager.secret_key.into()),
+            ("PYTHONWARNINGS", "ignore".into()),
+        ];
+        Ok(Some(Self {
+            computer,
+            program,
+            variables,
+        }))
+    }
+
+    fn output(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = self.computer.home().command("timeout");
+        command
+            .args(["--kill-after=5", "600"])
+            .arg(&self.program)
+            .args(arguments)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(std::process::Stdio::null());
+        finish(&mut command)
+    }
+
+    /// Runs a command that has to succeed; what it printed.
+    fn ok(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.output(arguments)?;
+        let text = printed(&output);
+        // Some commands print that they failed and end with 0 all the same.
+        ensure!(
+            output.status.success() && !text.contains('✘') && !text.contains("BackendAPIError"),
+            "backend.ai {arguments:?} ended with {}\n{text}",
+            output.status
+        );
+        println!("works: backend.ai {}", arguments.join(" "));
+        Ok(text)
+    }
+
+    /// Runs a command that has to succeed and to print `text`.
+    fn says(&self, arguments: &[&str], text: &str) -> Result<()> {
+        let said = self.ok(arguments)?;
+        ensure!(
+            said.contains(text),
+            "backend.ai {arguments:?} printed\n{said}"
+        );
+        Ok(())
+    }
+
+    fn file(&self, name: &str, text: &str) -> Result<()> {
+        fs::write(self.computer.path(name), text).context(name.to_owned())
+    }
+
+    /// A file that a command has to have made again.
+    fn fetched(&self, name: &str, text: &str, arguments: &[&str]) -> Result<()> {
+        let file = self.computer.path(name);
+        fs::remove_file(&file)?;
+        self.ok(arguments)?;
+        ensure!(
+            fs::read_to_string(&file)? == text,
+            "{name} came back changed"
+        );
+        Ok(())
+    }
+}
+
+fn printed(output: &Output) -> String {
+    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it));
+    format!("{stdout}{stderr}")
+}
+
+/// What both releases have under the same names.
+fn everyday(client: &Client) -> Result<()> {
+    let image = "local/host:latest";
+    let create = [
+        "session", "create", "--name", "lab-1", "-r", "cpu=1", "-r", "mem=512m", image,
+    ];
+    client.says(&create, "ready")?;
+    client.says(&["session", "list"], "lab-1")?;
+    client.ok(&["session", "logs", "lab-1"])?;
+    client.file("up.txt", "data\n")?;
+    client.ok(&["session", "upload", "lab-1", "up.txt"])?;
+    client.says(&["session", "ls", "lab-1", "."], "up.txt")?;
+    client.fetched(
+        "up.txt",
+        "data\n",
+        &["session", "download", "lab-1", "up.txt"],
+    )?;
+    client.says(
+        &["ssh", "lab-1", "--", "echo", "out-of-the-session"],
+        "out-of-the-session",
+    )?;
+    client.file("copy.txt", "copied\n")?;
+    client.ok(&["scp", "lab-1", "copy.txt", "work@localhost:/home/work/"])?;
+    client.says(&["session", "ls", "lab-1", "."], "copy.txt")?;
+    client.says(&["session", "status-history", "lab-1"], "RUNNING")?;
+    client.ok(&["session", "rename", "lab-1", "lab-2"])?;
+
+    client.ok(&["vfolder", "create", "data-1", "local:default"])?;
+    client.says(&["vfolder", "list"], "data-1")?;
+    client.file("in.txt", "folder\n")?;
+    client.ok(&["vfolder", "upload", "data-1", "in.txt"])?;
+    client.says(&["vfolder", "ls", "data-1"], "in.txt")?;
+    client.ok(&["vfolder", "mkdir", "data-1", "sub"])?;
+    client.says(&["vfolder", "info", "data-1"], "data-1")?;
+    client.fetched(
+        "in.txt",
+        "folder\n",
+        &["vfolder", "download", "data-1", "in.txt"],
+    )?;
+    client.ok(&["vfolder", "rename", "data-1", "data-2"])?;
+    client.ok(&["vfolder", "delete", "data-2"])?;
+
+    let me = "root@localhost";
+    client.says(&["admin", "user", "list"], me)?;
+    client.says(&["admin", "keypair", "list"], me)?;
+    client.says(&["admin", "group", "list"], "default")?;
+    client.says(&["admin", "scaling-group", "list"], "default")?;
+    client.says(&["admin", "image", "list"], "local")?;
+    client.ok(&["admin", "agent", "list"])?;
+    client.ok(&["session", "destroy", "lab-2"])?;
+    Ok(())
+}
+
+#[test]
+#[ignore = "long: cargo xtask test --full"]
+fn the_client_of_2023_works() -> Result<()> {
+    let Some(client) = Client::new(&OLD)? else {
+        return Ok(());
+    };
+    everyday(&client)?;
+    client.file("task.py", "print(6 * 7)\n")?;
+    let run = [
+        "run",
+        "--rm",
+        "-r",
+        "cpu=1",
+        "-r",
+        "mem=512m",
+        "--exec",
+        "python3 task.py",
+    ];
+    client.says(
+        &[&run[..], &["local/host:latest", "task.py"]].concat(),
+        "42",
+    )?;
+    client.ok(&["dotfile", "list"])?;
+    client.says(&["admin", "domain", "list"], "default")?;
+    client.says(&["admin", "keypair-resource-policy", "list"], "default")?;
+    client.ok(&["admin", "resource", "query-slots"]).map(|_| ())
+}
+
+#[test]
+#[ignore = "long: cargo xtask test --full"]
+fn the_client_of_2026_works() -> Result<()> {
+    let Some(client) = Client::new(&NEW)? else {
+        return Ok(());
+    };
+    everyday(&client)
+}
