@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use commands::types::{
-    Account, Failure, FailureCode, KeychainKind, Keypair, KeypairShow, LoginLocal, Nothing,
-    ProfileList, ProfileRef,
+    Account, Failure, FailureCode, KeychainKind, Keypair, KeypairShow, LoginLocal, LoginRemote,
+    LoginWith, Nothing, ProfileList, ProfileRef,
 };
 
 use crate::Program;
@@ -12,6 +12,33 @@ use crate::output::{grid, pairs};
 
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
+    /// Address of another manager or its web server; without it, this computer
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// Domain, where the manager itself asks for it
+    #[arg(long, requires = "endpoint")]
+    domain: Option<String>,
+    /// Log in by password, as this user (e-mail address or user name)
+    #[arg(long, requires = "endpoint", conflicts_with = "access_key")]
+    email: Option<String>,
+    /// Read the password from standard input instead of asking for it
+    #[arg(long, requires = "email")]
+    password_stdin: bool,
+    /// One-time password
+    #[arg(long, value_name = "NUMBER", requires = "email")]
+    otp: Option<String>,
+    /// End an older login of the account when there are too many
+    #[arg(long, requires = "email")]
+    force: bool,
+    /// Log in with this keypair; the secret key is asked for
+    #[arg(long, value_name = "KEY", requires = "endpoint")]
+    access_key: Option<String>,
+    /// Read the secret key from standard input instead of asking for it
+    #[arg(long, requires = "access_key")]
+    secret_key_stdin: bool,
+    /// Name of the profile (by default the manager's host)
+    #[arg(long = "as", value_name = "PROFILE", requires = "endpoint")]
+    name: Option<String>,
     /// Where to keep the secret key (remembered with the profile)
     #[arg(long, value_enum)]
     keychain: Option<Keychain>,
@@ -53,31 +80,102 @@ pub(crate) enum KeypairVerb {
     },
 }
 
-pub(crate) async fn login(program: &Program, args: LoginArgs) -> Result<(), Failure> {
-    let keychain = args.keychain.map(|kind| match kind {
-        Keychain::System => KeychainKind::System,
-        Keychain::File => KeychainKind::File,
-        Keychain::Memory => KeychainKind::Memory,
-    });
-    let mut request = LoginLocal {
-        keychain,
-        passphrase: None,
-    };
-    let account: Account = match program.table.ask("login.local", &request).await {
-        Err(failure) if failure.code == FailureCode::PassphraseNeeded => {
-            let new = !program.table.paths().secrets_file().exists();
-            request.passphrase = Some(ask::passphrase(new)?);
-            program.table.ask("login.local", &request).await?
+impl LoginArgs {
+    fn keychain(&self) -> Option<KeychainKind> {
+        self.keychain.map(|kind| match kind {
+            Keychain::System => KeychainKind::System,
+            Keychain::File => KeychainKind::File,
+            Keychain::Memory => KeychainKind::Memory,
+        })
+    }
+
+    fn with(&self, otp: Option<String>) -> Result<LoginWith, Failure> {
+        if let Some(access_key) = &self.access_key {
+            return Ok(LoginWith::Keypair {
+                access_key: access_key.clone(),
+                secret_key: ask::secret("Secret key: ", self.secret_key_stdin)?,
+            });
         }
-        answer => answer?,
+        let username = self.email.clone().ok_or_else(|| {
+            Failure::new(FailureCode::InvalidInput, "who wants to log in?")
+                .hint("give --email, or --access-key")
+        })?;
+        Ok(LoginWith::Password {
+            username,
+            password: ask::secret("Password: ", self.password_stdin)?,
+            otp,
+            domain: self.domain.clone(),
+            force: self.force,
+        })
+    }
+}
+
+pub(crate) async fn login(program: &Program, args: LoginArgs) -> Result<(), Failure> {
+    let account = match args.endpoint.clone() {
+        Some(address) => login_remote(program, &args, address).await?,
+        None => login_local(program, &args).await?,
     };
     program.output.answer(&account, |account| {
+        let place = match account.profile.as_str() {
+            "local" => "this computer",
+            profile => profile,
+        };
         format!(
-            "Logged in as {} on this computer ({}).",
+            "Logged in as {} on {place} ({}).",
             account.email, account.endpoint
         )
     });
     Ok(())
+}
+
+async fn login_local(program: &Program, args: &LoginArgs) -> Result<Account, Failure> {
+    let mut request = LoginLocal {
+        keychain: args.keychain(),
+        passphrase: None,
+    };
+    match program.table.ask("login.local", &request).await {
+        Err(failure) if failure.code == FailureCode::PassphraseNeeded => {
+            request.passphrase = Some(new_passphrase(program)?);
+            program.table.ask("login.local", &request).await
+        }
+        answer => answer,
+    }
+}
+
+async fn login_remote(
+    program: &Program,
+    args: &LoginArgs,
+    address: String,
+) -> Result<Account, Failure> {
+    let mut request = LoginRemote {
+        address,
+        with: args.with(args.otp.clone())?,
+        profile: args.name.clone(),
+        keychain: args.keychain(),
+        passphrase: None,
+    };
+    loop {
+        match program.table.ask("login.remote", &request).await {
+            Err(failure)
+                if failure.code == FailureCode::PassphraseNeeded
+                    && request.passphrase.is_none() =>
+            {
+                request.passphrase = Some(new_passphrase(program)?);
+            }
+            Err(failure) if failure.code == FailureCode::OtpNeeded => match &mut request.with {
+                LoginWith::Password { otp, .. } if otp.is_none() && ask::can_ask() => {
+                    *otp = Some(ask::secret("One-time password: ", false)?);
+                }
+                _ => return Err(failure.hint("give it with --otp")),
+            },
+            answer => return answer,
+        }
+    }
+}
+
+fn new_passphrase(program: &Program) -> Result<String, Failure> {
+    let new = !program.table.paths().secrets_file().exists();
+    ask::passphrase(new)
 }
 
 pub(crate) async fn logout(program: &Program) -> Result<(), Failure> {

@@ -58,3 +58,24 @@ pub(crate) fn passphrase(new: bool) -> Result<String, Failure> {
     }
     Ok(first)
 }
+
+/// Whether somebody sits before a terminal.
+pub(crate) fn can_ask() -> bool {
+    std::io::stdin().is_terminal()
+}
+
+/// A secret that is never an argument: the first line of standard input, or asked for.
+pub(crate) fn secret(prompt: &str, from_stdin: bool) -> Result<String, Failure> {
+    let bad = |error: std::io::Error| Failure::new(FailureCode::InvalidInput, error);
+    if from_stdin {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map_err(bad)?;
+        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    if !can_ask() {
+        let message = "there is no terminal on which to ask for the secret";
+        return Err(Failure::new(FailureCode::InvalidInput, message)
+            .hint("give it by --password-stdin or --secret-key-stdin"));
+    }
+    rpassword::prompt_password(prompt).map_err(bad)
+}

@@ -11,13 +11,14 @@ use protocol::api::auth::Announcement;
 use protocol::problem::Problem;
 use protocol::signing;
 use protocol::version::ApiVersion;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use url::{Position, Url};
 
-use crate::Error;
+use crate::auth::{Credentials, Keypair};
+use crate::{Doorway, Error};
 
 /// A manager that says nothing for so long is not there any more. Copying a large home into a
 /// folder is the longest silence that is meant.
@@ -27,22 +28,8 @@ const SILENCE: Duration = Duration::from_secs(300);
 /// screen.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// What signs requests.
-#[derive(Clone)]
-pub struct Keypair {
-    /// Public half.
-    pub access_key: String,
-    /// Secret half.
-    pub secret_key: SecretString,
-}
-
-impl std::fmt::Debug for Keypair {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keypair")
-            .field("access_key", &self.access_key)
-            .finish_non_exhaustive()
-    }
-}
+/// The web server takes the id of a login in it, as it does in a cookie.
+pub(crate) const SESSION_HEADER: &str = "x-backendai-sessionid";
 
 /// A manager, with or without an account on it. Cheap to clone; clones share connections.
 #[derive(Clone)]
@@ -52,7 +39,8 @@ pub struct Client {
 
 struct Inner {
     endpoint: Url,
-    keypair: Option<Keypair>,
+    doorway: Doorway,
+    credentials: Option<Credentials>,
     version: RwLock<ApiVersion>,
     announcement: OnceCell<Announcement>,
     http: OnceLock<reqwest::Client>,
@@ -126,6 +114,22 @@ impl Client {
     /// # Errors
     /// [`Error::Address`] when that is no HTTP address.
     pub fn new(endpoint: &str, keypair: Option<Keypair>) -> Result<Self, Error> {
+        Self::through(
+            Doorway::Manager,
+            endpoint,
+            keypair.map(Credentials::Keypair),
+        )
+    }
+
+    /// A client of the manager behind `doorway`. Sends nothing yet.
+    ///
+    /// # Errors
+    /// [`Error::Address`] when `endpoint` is no HTTP address.
+    pub fn through(
+        doorway: Doorway,
+        endpoint: &str,
+        credentials: Option<Credentials>,
+    ) -> Result<Self, Error> {
         let bad = || Error::Address {
             address: endpoint.to_owned(),
         };
@@ -138,7 +142,8 @@ impl Client {
         Ok(Self {
             inner: Arc::new(Inner {
                 endpoint: url,
-                keypair,
+                doorway,
+                credentials,
                 version: RwLock::new(ApiVersion::CURRENT),
                 announcement: OnceCell::new(),
                 http: OnceLock::new(),
@@ -153,13 +158,22 @@ impl Client {
         self.inner.endpoint.as_str().trim_end_matches('/')
     }
 
-    /// Public half of the keypair that signs.
+    /// How the manager is reached.
+    #[must_use]
+    pub fn doorway(&self) -> Doorway {
+        self.inner.doorway
+    }
+
+    /// Public half of the account's keypair.
     #[must_use]
     pub fn access_key(&self) -> Option<&str> {
         self.inner
-            .keypair
+            .credentials
             .as_ref()
-            .map(|keypair| keypair.access_key.as_str())
+            .map(|credentials| match credentials {
+                Credentials::Keypair(keypair) => keypair.access_key.as_str(),
+                Credentials::WebSession(session) => session.access_key.as_str(),
+            })
     }
 
     /// What the manager says of itself; asked once. From then on requests use the newest API
@@ -209,12 +223,20 @@ impl Client {
     /// The address below the manager's, each part encoded by itself.
     pub(crate) fn url(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, Error> {
         let mut url = self.inner.endpoint.clone();
-        url.path_segments_mut()
-            .map_err(|()| Error::Address {
-                address: self.endpoint().to_owned(),
-            })?
-            .pop_if_empty()
-            .extend(path);
+        let prefix = match self.inner.doorway {
+            Doorway::Manager => None,
+            Doorway::WebServer if path.first() == Some(&"server") => None,
+            Doorway::WebServer => Some("func"),
+        };
+        let mut segments = url.path_segments_mut().map_err(|()| Error::Address {
+            address: self.endpoint().to_owned(),
+        })?;
+        segments.pop_if_empty().extend(prefix).extend(path);
+        // The web server forwards `/func/` and knows no `/func`.
+        if prefix.is_some() && path.is_empty() {
+            segments.push("");
+        }
+        drop(segments);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -234,7 +256,13 @@ impl Client {
         let date = Timestamp::now()
             .strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00")
             .to_string();
-        if let Some(keypair) = &self.inner.keypair {
+        if let Some(Credentials::WebSession(session)) = &self.inner.credentials {
+            let mut value =
+                HeaderValue::from_str(session.id.expose_secret()).map_err(|error| bad(&error))?;
+            value.set_sensitive(true);
+            headers.insert(SESSION_HEADER, value);
+        }
+        if let Some(Credentials::Keypair(keypair)) = &self.inner.credentials {
             let request = signing::Request {
                 method: method.as_str(),
                 target: &url[Position::BeforePath..Position::AfterQuery],
@@ -343,6 +371,19 @@ impl Client {
     }
 
     async fn send_once(&self, call: &Call<'_>) -> Result<reqwest::Response, Setback> {
+        let response = self.send_unchecked(call).await?;
+        tracing::debug!(
+            what = call.what(),
+            status = response.status().as_u16(),
+            "manager"
+        );
+        let wait = retry_after(response.headers());
+        let checked = self.check(response).await;
+        checked.map_err(|error| Setback { error, wait })
+    }
+
+    /// Sends a request once; whatever its status, the answer is one.
+    pub(crate) async fn send_unchecked(&self, call: &Call<'_>) -> Result<reqwest::Response, Error> {
         let url = self.url(&call.path, &call.query)?;
         let content_type = call.body.is_some().then_some("application/json");
         let mut headers = match call.anonymous {
@@ -362,18 +403,10 @@ impl Client {
         if let Some(body) = &call.body {
             request = request.body(body.clone());
         }
-        let response = request
+        request
             .send()
             .await
-            .map_err(|error| self.unreachable(error))?;
-        tracing::debug!(
-            what = call.what(),
-            status = response.status().as_u16(),
-            "manager"
-        );
-        let wait = retry_after(response.headers());
-        let checked = self.check(response).await;
-        checked.map_err(|error| Setback { error, wait })
+            .map_err(|error| self.unreachable(error))
     }
 
     /// Makes an error of an answer that is one.
@@ -386,6 +419,12 @@ impl Client {
             return Ok(response);
         }
         let text = response.text().await.unwrap_or_default();
+        let web_session = matches!(self.inner.credentials, Some(Credentials::WebSession(_)));
+        if web_session && status == http::StatusCode::UNAUTHORIZED {
+            return Err(Error::LoginExpired {
+                endpoint: self.endpoint().to_owned(),
+            });
+        }
         Err(refused(status.as_u16(), text.as_bytes()))
     }
 

@@ -31,6 +31,34 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What answers is no manager.
+    #[error("{endpoint} is not a manager: {found}")]
+    NotManager {
+        /// Its address.
+        endpoint: String,
+        /// What it is instead.
+        found: Found,
+    },
+    /// The address says `https` where there is no TLS, or `http` where there is.
+    #[error("{endpoint} answers by {speaks} only")]
+    WrongScheme {
+        /// Its address, as it was given.
+        endpoint: String,
+        /// What has to stand before `://`.
+        speaks: &'static str,
+    },
+    /// The login through the web server is over.
+    #[error("the login at {endpoint} has expired")]
+    LoginExpired {
+        /// Its address.
+        endpoint: String,
+    },
+    /// The account needs a one-time password.
+    #[error("this account needs a one-time password")]
+    OtpNeeded,
+    /// The account has to set up one-time passwords before anything else.
+    #[error("this account has to set up one-time passwords in the web page of the manager first")]
+    OtpNotSetUp,
     /// The manager said no, in its own words.
     #[error("{}", problem.text())]
     Manager {
@@ -73,6 +101,26 @@ pub enum Error {
     /// The bundled engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+/// What was found instead of a manager.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Found {
+    /// A web page: some other site, or the login page of this network.
+    #[error("it answers with a web page")]
+    Page,
+    /// A redirection to another host: the login page of this network, or the address has moved.
+    #[error("it redirects to {host}")]
+    Redirect {
+        /// Where to.
+        host: String,
+    },
+    /// Something else that speaks HTTP.
+    #[error("it answers with status {status}")]
+    Other {
+        /// HTTP status.
+        status: u16,
+    },
 }
 
 /// Why the bundled engine is not at hand.

@@ -6,6 +6,7 @@
 
 mod auth;
 mod connection;
+mod discover;
 mod engine;
 mod error;
 mod event;
@@ -18,10 +19,11 @@ mod session;
 mod storage;
 mod stream;
 
-pub use auth::Login;
-pub use connection::{Client, Keypair};
+pub use auth::{Credentials, Keypair, LoggedIn, Login, Owner, WebSession};
+pub use connection::Client;
+pub use discover::{Discovered, Doorway, discover};
 pub use engine::{Beacon, Launch, LocalEngine};
-pub use error::{EngineError, Error};
+pub use error::{EngineError, Error, Found};
 pub use event::{EventFeed, SessionNews};
 pub use extension::InstallEvent;
 pub use image::ImageRow;

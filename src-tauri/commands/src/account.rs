@@ -128,9 +128,17 @@ pub(crate) async fn login_local(
 pub(crate) async fn logout(context: &Context, _: Nothing) -> Result<Nothing, Failure> {
     let name = context.profile_name()?;
     let mut saved = context.profile(&name)?;
-    if saved.account.take().is_none() {
+    if saved.account.is_none() {
         return Err(not_logged_in(&name));
     }
+    // A manager that can't be reached must not keep anybody logged in either.
+    if saved.mode == settings::AccessMode::Session
+        && let Ok(client) = context.client_of(&name).await
+        && let Err(error) = client.log_out().await
+    {
+        tracing::warn!(%error, "the web server was not told of the logout");
+    }
+    saved.account = None;
     // A keychain that is gone must not keep anybody logged in.
     if let Err(error) = context
         .keychain()
@@ -150,7 +158,7 @@ pub(crate) async fn whoami(context: &Context, _: Nothing) -> Result<Account, Fai
     account(context, &context.profile_name()?).await
 }
 
-async fn account(context: &Context, name: &str) -> Result<Account, Failure> {
+pub(crate) async fn account(context: &Context, name: &str) -> Result<Account, Failure> {
     let saved = context.profile(name)?;
     let account = saved.account.ok_or_else(|| not_logged_in(name))?;
     let role = serde_json::from_value(account.role.clone().into()).unwrap_or(Role::User);

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ::history::History;
-use client::{Client, Keypair, Launch, LocalEngine};
+use client::{Client, Credentials, Doorway, Keypair, Launch, LocalEngine, WebSession};
 use keychain::{Keychain, Store};
 use proxy::ProxyHost;
 use secrecy::SecretString;
-use settings::{Config, KeychainKind, Paths, Profile, Program};
+use settings::{AccessMode, Config, KeychainKind, Paths, Profile, Program};
 use tokio::sync::broadcast;
 
 use crate::failure::{io, not_logged_in};
@@ -202,15 +202,25 @@ impl Context {
             self.local_client().await?
         } else {
             let secret = self.secret(profile.keychain, name).await?;
-            let secret_key = secret.ok_or_else(|| not_logged_in(name))?;
+            let secret = secret.ok_or_else(|| not_logged_in(name))?;
             let access_key = account.access_key.clone();
-            let client = Client::new(
-                &endpoint,
-                Some(Keypair {
-                    access_key,
-                    secret_key,
-                }),
-            )?;
+            let client = match profile.mode {
+                AccessMode::Api => Client::new(
+                    &endpoint,
+                    Some(Keypair {
+                        access_key,
+                        secret_key: secret,
+                    }),
+                )?,
+                AccessMode::Session => Client::through(
+                    Doorway::WebServer,
+                    &endpoint,
+                    Some(Credentials::WebSession(WebSession {
+                        access_key,
+                        id: secret,
+                    })),
+                )?,
+            };
             // Another manager may be older than us; ours is not.
             client.announcement().await?;
             client

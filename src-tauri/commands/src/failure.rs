@@ -73,6 +73,10 @@ impl Code {
             | Self::LaunchNotFound => 3,
             Self::NotLoggedIn
             | Self::BadCredentials
+            | Self::LoginExpired
+            | Self::OtpNeeded
+            | Self::OtpNotSetUp
+            | Self::PasswordExpired
             | Self::ClockSkew
             | Self::Forbidden
             | Self::FileForbidden
@@ -83,6 +87,8 @@ impl Code {
             | Self::PassphraseWrong
             | Self::PassphraseNeeded => 4,
             Self::ManagerUnreachable
+            | Self::NotAManager
+            | Self::WrongScheme
             | Self::CertificateUntrusted
             | Self::EngineNotRunning
             | Self::SessionNotReady
@@ -97,6 +103,7 @@ impl Code {
             | Self::FolderBusy
             | Self::FileExists
             | Self::Conflict
+            | Self::LoggedInElsewhere
             | Self::ResourceLimit
             | Self::QuotaExceeded
             | Self::RateLimited

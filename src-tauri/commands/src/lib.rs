@@ -4,6 +4,7 @@
 //! names, JSON in snake case and [`types::Failure`].
 
 mod account;
+mod account_remote;
 mod app;
 pub mod bindings;
 mod context;

@@ -173,6 +173,8 @@ table! {
         "profile.list" Nothing => ProfileList, Read, ALL, Here, [Profile] => crate::account::list;
         "profile.use" ProfileRef => ProfileList, Change, ALL, Here, [Profile] => crate::account::use_profile;
         "profile.remove" ProfileRef => ProfileList, Destroy, ALL, Here, [Profile] => crate::account::remove;
+        "manager.find" ManagerFind => ManagerFound, Read, ALL, Here, [] => crate::account_remote::find;
+        "login.remote" LoginRemote => Account, Change, ALL, Here, [Profile, Session] => crate::account_remote::login;
         "login.local" LoginLocal => Account, Change, ALL, Here, [Profile, Engine, Session] => crate::account::login_local;
         "logout" Nothing => Nothing, Change, ALL, Here, [Profile, Session] => crate::account::logout;
         "whoami" Nothing => Account, Read, ALL, Here, [Profile] => crate::account::whoami;

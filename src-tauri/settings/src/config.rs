@@ -26,6 +26,23 @@ pub enum KeychainKind {
     Memory,
 }
 
+/// How a manager is logged in to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessMode {
+    /// At the manager itself, with a keypair.
+    #[default]
+    Api,
+    /// At its web server, which keeps the login.
+    Session,
+}
+
+impl AccessMode {
+    fn is_api(&self) -> bool {
+        *self == Self::Api
+    }
+}
+
 /// One manager and one account on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -36,7 +53,10 @@ pub struct Profile {
     /// Address of the manager; `None` for this computer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// Where the secret key is kept.
+    /// How it is logged in to; decides what the keychain holds.
+    #[serde(skip_serializing_if = "AccessMode::is_api")]
+    pub mode: AccessMode,
+    /// Where the secret is kept.
     pub keychain: KeychainKind,
     /// Who is logged in; `None` after `logout`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ mod programs;
 
 use std::path::PathBuf;
 
-pub use config::{Account, Config, KeychainKind, LOCAL_PROFILE, Profile};
+pub use config::{AccessMode, Account, Config, KeychainKind, LOCAL_PROFILE, Profile};
 pub use paths::{Paths, private_dir};
 pub use programs::{Program, find};
 

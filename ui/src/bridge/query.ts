@@ -1,5 +1,6 @@
 // TanStack Query over the command table: one key per command and payload, invalidated by tag.
 import {
+  QueryCache,
   QueryClient,
   type UseQueryOptions,
   useMutation,
@@ -9,7 +10,35 @@ import {
 import { type CommandName, call, type Failure, type Request, type Response, type Tag } from '.';
 import { table } from './generated/commands';
 
+/** How often a login was found expired since the last one; pages that ask again watch it. */
+let expired = 0;
+const watchers = new Set<() => void>();
+export const expiry = {
+  current: () => expired,
+  subscribe: (watcher: () => void) => {
+    watchers.add(watcher);
+    return () => watchers.delete(watcher);
+  },
+  /** Somebody has logged in again. */
+  over: () => setExpired(0),
+};
+
+function setExpired(count: number) {
+  expired = count;
+  for (const watcher of watchers) watcher();
+}
+
+const EXPIRED = new Set<Failure['code']>(['login_expired', 'bad_credentials']);
+
+/** Counts one answer only until somebody says "later": the next one asks again. */
+const queryCache = new QueryCache({
+  onError: (error) => {
+    if (EXPIRED.has((error as Failure).code)) setExpired(expired + 1);
+  },
+});
+
 export const queryClient = new QueryClient({
+  queryCache,
   defaultOptions: {
     queries: { retry: false, staleTime: 5_000, refetchOnWindowFocus: true, networkMode: 'always' },
     mutations: { networkMode: 'always' },

@@ -17,6 +17,8 @@ export type { Launch } from './generated/Launch';
 export type { LaunchRequest } from './generated/LaunchRequest';
 export type { Limits } from './generated/Limits';
 export type { Location } from './generated/Location';
+export type { LoginWith } from './generated/LoginWith';
+export type { ManagerFound } from './generated/ManagerFound';
 export type { Metric } from './generated/Metric';
 export type { Mount } from './generated/Mount';
 export type { Notice } from './generated/Notice';

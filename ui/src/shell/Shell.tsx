@@ -1,4 +1,5 @@
 import { type ReactNode, useState } from 'react';
+import { LoginAgain } from '@/features/login/LoginAgain';
 import { CommandPalette } from './CommandPalette';
 import { EngineBanner } from './EngineBanner';
 import { ShortcutsDialog } from './ShortcutsDialog';
@@ -19,6 +20,7 @@ export function Shell({ children }: { children: ReactNode }) {
         <div className={styles.page}>{children}</div>
       </main>
       <StatusBar />
+      <LoginAgain />
       {palette && <CommandPalette onClose={() => setPalette(false)} onHelp={() => setHelp(true)} />}
       {help && <ShortcutsDialog onClose={() => setHelp(false)} />}
     </div>

@@ -1,8 +1,10 @@
 import { Link, useNavigate } from '@tanstack/react-router';
-import { Dropdown } from 'antd';
+import { Dropdown, Modal } from 'antd';
 import { ChevronsUpDown, Monitor, Search } from 'lucide-react';
+import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { forgetAll, useAction, useCall } from '@/bridge/query';
+import { RemoteLogin } from '@/features/login/RemoteLogin';
 import { ids } from '@/testids';
 import { SECTIONS } from './sections';
 import styles from './shell.module.css';
@@ -51,6 +53,7 @@ function AccountMenu() {
   const profiles = useCall('profile.list', {}).data?.profiles ?? [];
   const use = useAction('profile.use');
   const logout = useAction('logout');
+  const [adding, setAdding] = useState(false);
   const current = profiles.find((profile) => profile.current);
   const title = !current || current.name === 'local' ? t('profile.this_computer') : current.title;
   const items = [
@@ -60,6 +63,11 @@ function AccountMenu() {
       disabled: profile.current,
       onClick: () => use.mutate({ name: profile.name }, { onSuccess: forgetAll }),
     })),
+    {
+      key: 'add',
+      label: t('profile.add'),
+      onClick: () => setAdding(true),
+    },
     { type: 'divider' as const },
     {
       key: 'settings',
@@ -73,15 +81,30 @@ function AccountMenu() {
     },
   ];
   return (
-    <Dropdown menu={{ items }} trigger={['click']}>
-      <button type="button" className={styles.account} data-testid={ids.nav.account}>
-        <Monitor size={18} strokeWidth={1.6} aria-hidden />
-        <span className={styles.accountText}>
-          <strong className="truncate">{title}</strong>
-          <small className="truncate muted">{account?.email}</small>
-        </span>
-        <ChevronsUpDown size={14} aria-hidden />
-      </button>
-    </Dropdown>
+    <>
+      <Dropdown menu={{ items }} trigger={['click']}>
+        <button type="button" className={styles.account} data-testid={ids.nav.account}>
+          <Monitor size={18} strokeWidth={1.6} aria-hidden />
+          <span className={styles.accountText}>
+            <strong className="truncate">{title}</strong>
+            <small className="truncate muted">{account?.email}</small>
+          </span>
+          <ChevronsUpDown size={14} aria-hidden />
+        </button>
+      </Dropdown>
+      {adding && (
+        <Modal
+          open
+          footer={null}
+          width={460}
+          title={t('login.another_manager')}
+          onCancel={() => setAdding(false)}
+        >
+          <div data-testid={ids.login.dialog}>
+            <RemoteLogin onDone={() => setAdding(false)} />
+          </div>
+        </Modal>
+      )}
+    </>
   );
 }

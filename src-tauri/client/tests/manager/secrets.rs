@@ -16,6 +16,7 @@ fn login() -> Login {
         username: "user@example.com".to_owned(),
         password: PASSWORD.into(),
         otp: Some(OTP.to_owned()),
+        force: false,
     }
 }
 
@@ -71,7 +72,7 @@ async fn errors_keep_what_was_sent() {
     .await;
     let client = near(address);
     for _ in 0..3 {
-        keeps(&all_of(&client.authorize(&login()).await.unwrap_err()));
+        keeps(&all_of(&client.log_in(&login()).await.unwrap_err()));
     }
     keeps(&all_of(&client.check_login().await.unwrap_err()));
 }

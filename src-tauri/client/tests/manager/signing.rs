@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use client::protocol::signing::{self, Credential};
-use client::{Client, Keypair, Login, StartOptions};
+use client::{Client, Credentials, Keypair, Login, StartOptions};
 use http::StatusCode;
 use jiff::Timestamp;
 
@@ -111,11 +111,12 @@ async fn a_login_says_nothing_of_another_keypair() {
         username: "user@example.com".to_owned(),
         password: "right".into(),
         otp: None,
+        force: false,
     };
     // As an old manager answers: without `response_type`.
-    let given = client.authorize(&login).await.unwrap();
-    assert_eq!(
-        (given.access_key.as_str(), given.response_type),
-        ("A", None)
-    );
+    let given = client.log_in(&login).await.unwrap();
+    let Credentials::Keypair(keypair) = given.credentials else {
+        panic!("a manager gives keypairs");
+    };
+    assert_eq!(keypair.access_key, "A");
 }

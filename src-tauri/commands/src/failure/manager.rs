@@ -17,6 +17,12 @@ impl From<client::Error> for Failure {
             E::Address { .. } => Self::new(Code::InvalidInput, &error)
                 .hint("an address looks like https://manager.example.com"),
             E::Unreachable { .. } => Self::caused(Code::ManagerUnreachable, &error),
+            E::NotManager { .. } => Self::new(Code::NotAManager, &error),
+            E::WrongScheme { speaks, .. } => Self::new(Code::WrongScheme, &error)
+                .hint(format!("write {speaks}:// before the address")),
+            E::LoginExpired { .. } => Self::new(Code::LoginExpired, &error),
+            E::OtpNeeded => Self::new(Code::OtpNeeded, &error),
+            E::OtpNotSetUp => Self::new(Code::OtpNotSetUp, &error),
             E::Certificate { .. } => Self::caused(Code::CertificateUntrusted, &error),
             E::Answer { .. } => Self::new(Code::BadAnswer, &error),
             E::Unsupported { .. } => Self::new(Code::Unsupported, &error),
@@ -52,6 +58,8 @@ fn manager(status: u16, problem: &Problem) -> Failure {
     let code = match (status, problem.slug()) {
         (_, "invalid-auth-params") if says("sync") || says("clock") => Code::ClockSkew,
         (_, "invalid-auth-params") => Code::BadCredentials,
+        (_, "password-expired") => Code::PasswordExpired,
+        (_, "active-login-session-exists") => Code::LoggedInElsewhere,
         (_, "session-already-exists") => Code::SessionNameTaken,
         (_, "too-many-sessions-matched") => Code::SessionAmbiguous,
         (_, "vfolder-already-exists") => Code::FolderNameTaken,

@@ -106,6 +106,99 @@ impl std::fmt::Debug for LoginLocal {
     }
 }
 
+/// Asks what stands behind an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ManagerFind {
+    /// As a person types it; `https` is meant where no scheme is given.
+    pub address: String,
+}
+
+/// How a manager is logged in to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessMode {
+    /// At the manager itself: by password or with a keypair.
+    Api,
+    /// At its web server: by password, which keeps the login.
+    Session,
+}
+
+/// A manager that has answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ManagerFound {
+    /// Its whole address.
+    pub endpoint: String,
+    /// How it is logged in to.
+    pub mode: AccessMode,
+    /// Version of its software, for people.
+    pub manager_version: String,
+    /// Version of the API that it speaks (`v9.20250722`).
+    pub api_version: String,
+    /// It is newer than this program: what it has new stays hidden.
+    pub newer: bool,
+    /// It is the engine of this product.
+    pub ours: bool,
+}
+
+/// What somebody shows of themselves at a login.
+#[derive(Clone, Serialize, Deserialize, TS)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[ts(optional_fields = nullable)]
+pub enum LoginWith {
+    /// A password.
+    Password {
+        /// E-mail address or user name.
+        username: String,
+        /// The password; kept nowhere.
+        password: String,
+        /// One-time password, where the account needs one.
+        otp: Option<String>,
+        /// Domain, at a manager without a web server; `default` when absent.
+        domain: Option<String>,
+        /// Ends an older login of the account when there are too many.
+        #[serde(default)]
+        #[ts(optional, as = "Option<_>")]
+        force: bool,
+    },
+    /// A keypair.
+    Keypair {
+        /// Public half.
+        access_key: String,
+        /// Secret half.
+        secret_key: String,
+    },
+}
+
+/// Logs in to another manager; makes or changes the profile for it.
+#[derive(Clone, Serialize, Deserialize, TS)]
+#[ts(optional_fields = nullable)]
+pub struct LoginRemote {
+    /// Address, as a person types it.
+    pub address: String,
+    /// Who.
+    pub with: LoginWith,
+    /// Name of the profile; by default the manager's host, and for a second account on it the
+    /// user too.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// Where to keep the secret; by default as chosen before, else the system's keychain.
+    #[serde(default)]
+    pub keychain: Option<KeychainKind>,
+    /// Opens or makes the encrypted file; only with `file`.
+    #[serde(default)]
+    pub passphrase: Option<String>,
+}
+
+impl std::fmt::Debug for LoginRemote {
+    /// Without anything that opens something.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoginRemote")
+            .field("address", &self.address)
+            .field("profile", &self.profile)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Whether a store for secrets can be used now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]

@@ -21,6 +21,16 @@ pub enum FailureCode {
     NotLoggedIn,
     /// The manager refused the key or the password.
     BadCredentials,
+    /// The login at the manager's web server is over.
+    LoginExpired,
+    /// The account needs a one-time password.
+    OtpNeeded,
+    /// The account has to set up one-time passwords first.
+    OtpNotSetUp,
+    /// The password has expired.
+    PasswordExpired,
+    /// The account is logged in elsewhere, and no more often allowed.
+    LoggedInElsewhere,
     /// The clock of this computer is off by more than the manager takes.
     ClockSkew,
     /// The account may not do this.
@@ -83,6 +93,10 @@ pub enum FailureCode {
     ManagerUnreachable,
     /// The manager can't do this: it is another version or another product.
     Unsupported,
+    /// What answers at the address is no manager.
+    NotAManager,
+    /// `http` where `https` is spoken, or the other way round.
+    WrongScheme,
     /// The manager's certificate is not trusted.
     CertificateUntrusted,
     /// The manager answered in a way that can't be understood.

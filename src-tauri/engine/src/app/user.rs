@@ -1,7 +1,7 @@
 //! Logging in, and what users do with their own account.
 
 use axum::http::StatusCode;
-use protocol::api::auth::{Authorize, Authorized, AuthorizedKeypair, LocalLogin};
+use protocol::api::auth::{Authorize, Authorized, AuthorizedKeypair, LocalLogin, LoginAnswer};
 use rand::RngCore as _;
 use serde_json::{Value, json};
 use ssh_key::private::Ed25519Keypair;
@@ -98,7 +98,7 @@ pub(crate) async fn authorize(app: &App, request: Authorize) -> Result<Authorize
         app.store.read(move |db| main_keypair(db, &user)).await?
     };
     Ok(Authorized {
-        data: AuthorizedKeypair {
+        data: LoginAnswer::Keypair(Box::new(AuthorizedKeypair {
             response_type: Some("success".into()),
             access_key: keypair.access_key,
             secret_key: keypair.secret_key,
@@ -106,7 +106,7 @@ pub(crate) async fn authorize(app: &App, request: Authorize) -> Result<Authorize
             status: user.status.to_string(),
             user_id: Some(user.id),
             kind: Some("keypair".into()),
-        },
+        })),
     })
 }
 

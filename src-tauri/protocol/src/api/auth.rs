@@ -58,8 +58,21 @@ impl std::fmt::Debug for Authorize {
 /// What `POST /auth/authorize` answers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Authorized {
-    /// The keypair and whose it is.
-    pub data: AuthorizedKeypair,
+    /// The keypair and whose it is, or what is missing.
+    pub data: LoginAnswer,
+}
+
+/// How a login goes on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LoginAnswer {
+    /// It has succeeded.
+    Keypair(Box<AuthorizedKeypair>),
+    /// One more step is needed.
+    Step {
+        /// `REQUIRE_TWO_FACTOR_AUTH` or `REQUIRE_TWO_FACTOR_REGISTRATION`.
+        response_type: String,
+    },
 }
 
 /// The keypair of a login.
@@ -93,6 +106,60 @@ impl std::fmt::Debug for AuthorizedKeypair {
             .field("status", &self.status)
             .finish_non_exhaustive()
     }
+}
+
+/// The body of `POST /server/login` at the web server (protocol page "Authentication" §5).
+#[derive(Clone, Serialize)]
+pub struct WebLogin {
+    /// E-mail address or user name.
+    pub username: String,
+    /// In the clear, as the protocol wants it.
+    pub password: String,
+    /// The one-time password, where the account needs one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otp: Option<String>,
+    /// Take over when too many are logged in.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+}
+
+impl std::fmt::Debug for WebLogin {
+    /// Everything but the passwords.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebLogin")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What `POST /server/login` answers; the id of the login is in a header.
+#[derive(Debug, Clone, Deserialize)]
+pub struct WebLoginAnswer {
+    /// Whether it has succeeded.
+    pub authenticated: bool,
+    /// The account, or why not.
+    #[serde(default)]
+    pub data: Option<WebLoginData>,
+}
+
+/// The account of a login at the web server, or why there is none.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct WebLoginData {
+    /// Public half of the account's keypair.
+    #[serde(default)]
+    pub access_key: Option<String>,
+    /// `superadmin`, `admin`, `user` or `monitor`.
+    #[serde(default)]
+    pub role: Option<String>,
+    /// Kind of the refusal, as in every error body.
+    #[serde(default, rename = "type")]
+    pub kind: Option<String>,
+    /// Its title.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// Its reason.
+    #[serde(default)]
+    pub details: Option<String>,
 }
 
 /// What `POST /gangway/login` answers on the engine's owner-only socket.

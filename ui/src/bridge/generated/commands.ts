@@ -32,6 +32,9 @@ import type { Limits } from "./Limits";
 import type { LimitsRequest } from "./LimitsRequest";
 import type { LogText } from "./LogText";
 import type { LoginLocal } from "./LoginLocal";
+import type { LoginRemote } from "./LoginRemote";
+import type { ManagerFind } from "./ManagerFind";
+import type { ManagerFound } from "./ManagerFound";
 import type { Nothing } from "./Nothing";
 import type { OpenUrl } from "./OpenUrl";
 import type { OpenedApp } from "./OpenedApp";
@@ -85,6 +88,8 @@ export interface Commands {
   "profile.list": { request: Nothing; response: ProfileList };
   "profile.use": { request: ProfileRef; response: ProfileList };
   "profile.remove": { request: ProfileRef; response: ProfileList };
+  "manager.find": { request: ManagerFind; response: ManagerFound };
+  "login.remote": { request: LoginRemote; response: Account };
   "login.local": { request: LoginLocal; response: Account };
   "logout": { request: Nothing; response: Nothing };
   "whoami": { request: Nothing; response: Account };
@@ -175,6 +180,8 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "profile.list": { effect: "read", tags: ["profile"] },
   "profile.use": { effect: "change", tags: ["profile"] },
   "profile.remove": { effect: "destroy", tags: ["profile"] },
+  "manager.find": { effect: "read", tags: [] },
+  "login.remote": { effect: "change", tags: ["profile", "session"] },
   "login.local": { effect: "change", tags: ["profile", "engine", "session"] },
   "logout": { effect: "change", tags: ["profile", "session"] },
   "whoami": { effect: "read", tags: ["profile"] },

@@ -6,13 +6,13 @@ import { ids } from '@/testids';
 import styles from './login.module.css';
 
 interface Props {
-  status: KeychainStatus;
+  status: KeychainStatus | undefined;
   store: KeychainKind | null;
   onStore: (store: KeychainKind) => void;
   passphrase: string;
   onPassphrase: (passphrase: string) => void;
   minimum: number;
-  onSubmit: () => void;
+  onSubmit?: () => void;
 }
 
 const ICONS = { ready: KeyRound, locked: LockKeyhole, absent: ShieldAlert };
@@ -22,6 +22,7 @@ const STORES = ['system', 'file', 'memory'] as const;
 export function KeychainChoice(props: Props) {
   const { status, store, onStore, passphrase, onPassphrase, minimum, onSubmit } = props;
   const { t } = useTranslation();
+  if (!status) return null;
   const Icon = ICONS[status.state];
   const usable = (kind: KeychainKind) =>
     kind !== 'system' || status.store !== 'system' || status.state !== 'absent';
@@ -59,7 +60,7 @@ export function KeychainChoice(props: Props) {
               value={passphrase}
               onChange={(event) => onPassphrase(event.target.value)}
               onPressEnter={(event) => {
-                if (!event.nativeEvent.isComposing) onSubmit();
+                if (!event.nativeEvent.isComposing) onSubmit?.();
               }}
               autoComplete="off"
               data-testid={ids.login.passphrase}

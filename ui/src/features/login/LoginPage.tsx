@@ -1,13 +1,15 @@
 import { Button } from 'antd';
-import { Monitor } from 'lucide-react';
+import { Monitor, Server } from 'lucide-react';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import type { FailureBody, KeychainKind } from '@/bridge';
-import { useAction, useCall } from '@/bridge/query';
+import type { FailureBody } from '@/bridge';
+import { useAction } from '@/bridge/query';
 import { ErrorState } from '@/kit';
 import { ids } from '@/testids';
 import { KeychainChoice } from './KeychainChoice';
 import styles from './login.module.css';
+import { RemoteLogin } from './RemoteLogin';
+import { useKeychain } from './useKeychain';
 
 interface Props {
   /** Why nobody is logged in. */
@@ -22,69 +24,67 @@ const EXPECTED = new Set<FailureBody['code']>([
   'keychain_absent',
 ]);
 
-const PASSPHRASE_MIN = 8;
-
 /** The first thing a new user sees: one click opens this computer. */
 export function LoginPage({ failure }: Props) {
   const { t } = useTranslation();
-  const login = useAction('login.local');
-  const keychain = useCall('keychain.status', {}, { refetchInterval: 5_000 });
-  const status = keychain.data;
-  const usual: KeychainKind = status?.store ?? 'system';
-  const [chosen, setChosen] = useState<KeychainKind | null>(null);
-  const [passphrase, setPassphrase] = useState('');
-
-  // With no usable keychain nothing is chosen for the user: each way left has a price.
-  const fallback = usual === 'system' && status && status.state !== 'ready' ? null : usual;
-  const store = chosen ?? fallback;
-  const short = store === 'file' && passphrase.length < PASSPHRASE_MIN;
-  const shown = login.error ?? (failure && !EXPECTED.has(failure.code) ? failure : null);
-
-  const submit = () => {
-    if (!store || short || login.isPending) return;
-    login.mutate({ keychain: store, passphrase: store === 'file' ? passphrase : null });
-  };
-
+  const [remote, setRemote] = useState(false);
   return (
     <main className={styles.page} data-testid={ids.login.page}>
       <div className={styles.box}>
         <img src="./icon.svg" width={52} height={52} alt="" />
         <h1>{t('login.title')}</h1>
         <p className="muted">{t('login.text')}</p>
-
+        {remote ? <RemoteLogin /> : <ThisComputer failure={failure} />}
         <Button
-          type="primary"
-          size="large"
-          block
-          icon={<Monitor size={17} />}
-          onClick={submit}
-          loading={login.isPending}
-          disabled={!store || short}
-          data-testid={ids.login.thisComputer}
+          type="text"
+          icon={remote ? <Monitor size={15} /> : <Server size={15} />}
+          onClick={() => setRemote(!remote)}
+          data-testid={ids.login.other}
         >
-          {login.isPending ? t('login.opening') : t('login.this_computer')}
+          {remote ? t('login.this_computer_instead') : t('login.another_manager')}
         </Button>
-
-        {status && (
-          <KeychainChoice
-            status={status}
-            store={store}
-            onStore={setChosen}
-            passphrase={passphrase}
-            onPassphrase={setPassphrase}
-            minimum={PASSPHRASE_MIN}
-            onSubmit={submit}
-          />
-        )}
-        {keychain.error && <ErrorState failure={keychain.error} />}
-        {shown && (
-          <ErrorState
-            failure={shown}
-            testId={ids.login.failure}
-            onRetry={store && !short ? submit : undefined}
-          />
-        )}
       </div>
     </main>
+  );
+}
+
+function ThisComputer({ failure }: Props) {
+  const { t } = useTranslation();
+  const login = useAction('login.local');
+  const keychain = useKeychain();
+  const shown = login.error ?? (failure && !EXPECTED.has(failure.code) ? failure : null);
+
+  const submit = () => {
+    if (!keychain.ready || login.isPending) return;
+    login.mutate({
+      keychain: keychain.store,
+      passphrase: keychain.store === 'file' ? keychain.passphrase : null,
+    });
+  };
+
+  return (
+    <>
+      <Button
+        type="primary"
+        size="large"
+        block
+        icon={<Monitor size={17} />}
+        onClick={submit}
+        loading={login.isPending}
+        disabled={!keychain.ready}
+        data-testid={ids.login.thisComputer}
+      >
+        {login.isPending ? t('login.opening') : t('login.this_computer')}
+      </Button>
+      <KeychainChoice {...keychain.choice} onSubmit={submit} />
+      {keychain.error && <ErrorState failure={keychain.error} />}
+      {shown && (
+        <ErrorState
+          failure={shown}
+          testId={ids.login.failure}
+          onRetry={keychain.ready ? submit : undefined}
+        />
+      )}
+    </>
   );
 }
