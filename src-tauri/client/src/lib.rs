@@ -28,7 +28,7 @@ pub use event::{EventFeed, SessionNews};
 pub use extension::InstallEvent;
 pub use image::ImageRow;
 pub use resource::{CheckedPresets, PresetRow};
-pub use session::{Ran, SessionRow};
+pub use session::{KernelRow, Ran, SessionRow};
 pub use storage::{Download, Upload};
 pub use stream::{ServiceStream, StartOptions};
 

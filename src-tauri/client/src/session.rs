@@ -19,6 +19,32 @@ const FIELDS: &str = "session_id name type image group_name scaling_group user_e
     status_info status_data result created_at terminated_at cluster_size occupied_slots \
     requested_slots service_ports mounts";
 
+/// Asked for one session only.
+const KERNELS: &str = "containers { id cluster_role cluster_idx cluster_hostname status \
+    status_info }";
+
+/// One kernel of a session, as GraphQL tells it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct KernelRow {
+    /// Its id.
+    pub id: Uuid,
+    /// `main` or `sub`.
+    #[serde(default)]
+    pub cluster_role: Option<String>,
+    /// From 1, within its role.
+    #[serde(default)]
+    pub cluster_idx: Option<u32>,
+    /// Its host name.
+    #[serde(default)]
+    pub cluster_hostname: Option<String>,
+    /// Where it is in its life.
+    #[serde(default)]
+    pub status: Option<String>,
+    /// Reason of the last change.
+    #[serde(default)]
+    pub status_info: Option<String>,
+}
+
 /// A session, as GraphQL tells it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct SessionRow {
@@ -73,6 +99,9 @@ pub struct SessionRow {
     /// Names of its data folders.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub mounts: Vec<String>,
+    /// Its kernels, where one session was asked for.
+    #[serde(default, deserialize_with = "null_is_empty", rename = "containers")]
+    pub kernels: Vec<KernelRow>,
 }
 
 /// What a command in a session came to.
@@ -149,7 +178,8 @@ impl Client {
     /// # Errors
     /// [`Error::Manager`] with 404 when there is none.
     pub async fn session(&self, id: Uuid) -> Result<SessionRow, Error> {
-        let query = format!("query($id: UUID!) {{ compute_session(id: $id) {{ {FIELDS} }} }}");
+        let query =
+            format!("query($id: UUID!) {{ compute_session(id: $id) {{ {FIELDS} {KERNELS} }} }}");
         let data: OneData = self.query(&query, json!({ "id": id })).await?;
         data.compute_session.ok_or_else(|| Error::Manager {
             status: 404,

@@ -27,7 +27,11 @@ pub(crate) use watch::{follow_log, logs, stats};
 /// How long a launch is waited for when nobody says otherwise: images are fetched meanwhile.
 const LAUNCH_WAIT: Duration = Duration::from_secs(600);
 const TERMINATE_WAIT: Duration = Duration::from_secs(60);
-async fn with_notices(client: &Client, row: SessionRow) -> Result<Session, Failure> {
+async fn with_notices(client: &Client, mut row: SessionRow) -> Result<Session, Failure> {
+    // A list does not tell the kernels.
+    if row.cluster_size.is_some_and(|size| size > 1) && row.kernels.is_empty() {
+        row = client.session(row.session_id).await?;
+    }
     let mut session = Session::from(row);
     let status: wire::SessionStatus = session.status.into();
     if !status.is_terminal() {

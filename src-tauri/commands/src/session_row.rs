@@ -2,16 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use client::SessionRow;
 use client::protocol::service_port as wire_port;
 use client::protocol::session::{self as wire, Action};
+use client::{KernelRow, SessionRow};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::types::{
-    Allowed, AppProtocol, Notice, ServicePort, Session, SessionActions, SessionResult,
-    SessionStatus, SessionType,
+    Allowed, AppProtocol, Notice, ServicePort, Session, SessionActions, SessionKernel,
+    SessionResult, SessionStatus, SessionType,
 };
+
+/// Only of a cluster: what a session of one is says all about its kernel.
+fn kernels(rows: Vec<KernelRow>) -> Vec<SessionKernel> {
+    if rows.len() < 2 {
+        return Vec::new();
+    }
+    let kernel = |row: KernelRow| SessionKernel {
+        id: row.id,
+        hostname: row.cluster_hostname.unwrap_or_default(),
+        role: row.cluster_role.unwrap_or_default(),
+        status: row.status.unwrap_or_default(),
+    };
+    rows.into_iter().map(kernel).collect()
+}
 
 impl From<SessionRow> for Session {
     fn from(row: SessionRow) -> Self {
@@ -56,6 +70,7 @@ impl From<SessionRow> for Session {
                 .and_then(Value::as_i64)
                 .and_then(|code| i32::try_from(code).ok()),
             cluster_size: row.cluster_size.unwrap_or(1),
+            kernels: kernels(row.kernels),
             mounts: row.mounts,
             notices: Vec::new(),
             actions,

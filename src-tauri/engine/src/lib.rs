@@ -209,6 +209,12 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         }
     });
     tasks.spawn(rest::local::serve(app.clone(), local));
+    let looking = app.clone();
+    tasks.spawn(async move {
+        if let Err(problem) = app::image_container::refresh(&looking).await {
+            tracing::warn!(%problem, "images of the container engine");
+        }
+    });
     let removing = app.clone();
     tasks.spawn(async move {
         if let Err(problem) = app::folder::trash::finish_removals(&removing).await {

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::Parser;
 use engine::Options;
+use runtime::Runtimes;
+use runtime::container::{ContainerConfig, Containers};
 use runtime::sandbox::{Sandbox, SandboxConfig};
-use settings::{Paths, Program};
+use settings::{ContainerSocket, Paths, Program};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
@@ -65,7 +67,8 @@ async fn run(paths: Paths, listen: SocketAddr) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let runner = settings::find(Program::Runner)?;
     let kernels = SandboxConfig::new(&paths.engine_dir, paths.runtime_dir.join("k"), runner);
-    let runtime = Arc::new(Sandbox::open(kernels)?);
+    let containers = containers(&paths, &kernels)?;
+    let runtime = Arc::new(Runtimes::new(Sandbox::open(kernels)?, containers));
     let engine = engine::start(Options {
         data_dir: paths.engine_dir.clone(),
         runtime_dir: paths.runtime_dir.clone(),
@@ -85,6 +88,27 @@ async fn run(paths: Paths, listen: SocketAddr) -> Result<()> {
     tracing::info!("stopping; sessions go on");
     engine.stop().await;
     Ok(())
+}
+
+/// Containers, where the configuration or the computer names a container engine.
+fn containers(paths: &Paths, sandbox: &SandboxConfig) -> Result<Option<Containers>> {
+    let socket = match settings::Config::load(paths)?.container_socket() {
+        Some(ContainerSocket::Off) => None,
+        Some(ContainerSocket::At(path)) => Some(path),
+        None => Containers::find_socket(),
+    };
+    let Some(socket) = socket else {
+        return Ok(None);
+    };
+    tracing::info!(socket = %socket.display(), "container engine");
+    let config = ContainerConfig {
+        data_dir: sandbox.data_dir.clone(),
+        run_dir: sandbox.run_dir.clone(),
+        runner: sandbox.runner.clone(),
+        socket,
+        environ: std::collections::BTreeMap::new(),
+    };
+    Ok(Some(Containers::open(config)?))
 }
 
 /// Logs into a file of the data folder, and to a terminal where there is one.

@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+mod container;
 mod exec;
 mod fds;
 mod launch;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         Some("enter") => launch::enter(),
         Some("try-overlay") => launch::try_overlay(),
         Some("session") => session::run(&rest),
+        Some("container") => container::run(),
         Some("exec") => exec::run(rest),
         Some("version") => {
             println!("{}", env!("CARGO_PKG_VERSION"));

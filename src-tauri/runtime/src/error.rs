@@ -55,6 +55,15 @@ pub enum RuntimeError {
         /// Of this engine.
         ours: u32,
     },
+    /// The container engine said no, or is not there.
+    #[error("the container engine can't {doing}")]
+    Container {
+        /// What it was asked to do.
+        doing: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The operating system said no.
     #[error("{doing}")]
     Io {

@@ -4,12 +4,24 @@
 //! the control channel to the runner, where logs lie. The engine sees a [`Kernel`] that it can ask
 //! for a connected socket, a service, a file, and how it ended.
 
+mod cgroup;
+mod cluster;
+pub mod container;
 mod control;
 mod error;
+mod etc;
+mod identity;
 pub mod image;
+mod kernel;
 mod logs;
 mod metrics;
+mod mounts;
+mod oom;
+mod plan;
+mod process;
+mod runtimes;
 pub mod sandbox;
+mod save;
 mod spec;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -19,12 +31,15 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
+pub use cluster::Cluster;
+pub use container::ContainerImage;
 pub use error::RuntimeError;
 pub use protocol::runner::{
     AppPhase, AppState, ArgumentValue, Execute, ExecuteCode, Fault, FaultKind, FileEntry, FileKind,
     Metric, Notice, NoticeCode, OpenMode, Output, ServiceAnswer, ServiceOptions, SshInfo, Status,
     Unsaved, UnsavedFile,
 };
+pub use runtimes::Runtimes;
 pub use spec::{Batch, Dotfile, ImageRoot, KernelId, KernelSpec, Limits, Mount};
 
 /// A place where kernels can run.
@@ -59,6 +74,11 @@ pub trait Runtime: Send + Sync {
     /// Ends and removes every kernel that the engine does not know, returning their ids. Ended
     /// kernels that it knows are kept, so that their homes can still be saved.
     async fn sweep(&self, known: &[KernelId]) -> Result<Vec<KernelId>, RuntimeError>;
+
+    /// Images that need no unpacking because a container engine has them.
+    async fn container_images(&self) -> Result<Vec<ContainerImage>, RuntimeError> {
+        Ok(Vec::new())
+    }
 }
 
 /// A running kernel. Dropping the handle leaves the kernel alone.

@@ -6,7 +6,7 @@ use protocol::service_port::ServicePort;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::image::Dropped;
+use crate::{Cluster, image::Dropped};
 
 /// Names a kernel: the engine's primary key of it.
 pub type KernelId = Uuid;
@@ -43,6 +43,8 @@ pub struct KernelSpec {
     pub batch: Option<Batch>,
     /// Directories of programs added in front of `PATH` (environments mounted by consent).
     pub path_prefix: Vec<PathBuf>,
+    /// The other kernels of its session; absent when it is the only one.
+    pub cluster: Option<Cluster>,
 }
 
 impl KernelSpec {
@@ -69,6 +71,7 @@ impl KernelSpec {
             dotfiles: Vec::new(),
             batch: None,
             path_prefix: Vec::new(),
+            cluster: None,
         }
     }
 }
@@ -89,6 +92,8 @@ pub enum ImageRoot {
         /// What was left out when they were unpacked.
         dropped: Dropped,
     },
+    /// An image of the container engine, by its name there.
+    Container(String),
 }
 
 /// Limits of a kernel, for all its processes together.

@@ -43,6 +43,15 @@ impl AccessMode {
     }
 }
 
+/// What the user says of a container engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerSocket {
+    /// Use none.
+    Off,
+    /// It answers here.
+    At(PathBuf),
+}
+
 /// One manager and one account on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -226,6 +235,21 @@ impl Config {
             .map(PathBuf::from)
             .filter(|place| place.is_absolute())
             .collect()
+    }
+
+    /// Where the API socket of Docker or Podman is, by `container_socket`: an absolute path, with or
+    /// without `unix://`, or `none`. Absent: it is looked for.
+    #[must_use]
+    pub fn container_socket(&self) -> Option<ContainerSocket> {
+        let written = self
+            .document
+            .get("container_socket")
+            .and_then(Item::as_str)?;
+        if written == "none" {
+            return Some(ContainerSocket::Off);
+        }
+        let path = PathBuf::from(written.strip_prefix("unix://").unwrap_or(written));
+        path.is_absolute().then_some(ContainerSocket::At(path))
     }
 
     /// The user's preferences, kept in one table.

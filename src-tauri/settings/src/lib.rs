@@ -9,7 +9,9 @@ mod programs;
 
 use std::path::PathBuf;
 
-pub use config::{AccessMode, Account, Config, KeychainKind, LOCAL_PROFILE, Profile};
+pub use config::{
+    AccessMode, Account, Config, ContainerSocket, KeychainKind, LOCAL_PROFILE, Profile,
+};
 pub use paths::{Paths, private_dir};
 pub use programs::{Program, find};
 

@@ -35,13 +35,17 @@ const TEST: &[&str] = &[
     "docker-registry",
     "gdb",
     "git",
+    "iptables",
     "libsecret-tools",
+    "netavark",
     "openssh-server",
     "openssh-sftp-server",
+    "podman",
     "python3-pip",
     "python3-venv",
     "rpm",
     "rsync",
+    "runc",
 ];
 
 /// How much of the list is wanted.

@@ -79,6 +79,16 @@ pub(super) fn human(session: &Session) -> String {
                 .unwrap_or_default(),
         ),
     ]);
+    if !session.kernels.is_empty() {
+        let rows = session.kernels.iter().map(|kernel| {
+            [
+                kernel.hostname.clone(),
+                kernel.id.to_string(),
+                kernel.status.to_lowercase(),
+            ]
+        });
+        shown.push_str(&grid(["KERNEL", "ID", "STATUS"], rows));
+    }
     for notice in &session.notices {
         shown.push_str(&format!("Notice: {}\n", notice.message));
     }

@@ -99,6 +99,19 @@ pub struct Notice {
     pub at: Option<Timestamp>,
 }
 
+/// One of the containers that a session is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct SessionKernel {
+    /// Its id.
+    pub id: Uuid,
+    /// Its host name: `main1`, `sub1`, …
+    pub hostname: String,
+    /// `main` or `sub`.
+    pub role: String,
+    /// Status, as on the wire.
+    pub status: String,
+}
+
 /// A session as the manager tells it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct Session {
@@ -139,6 +152,10 @@ pub struct Session {
     pub exit_code: Option<i32>,
     /// How many containers it is made of.
     pub cluster_size: u32,
+    /// They, where one session was asked for and it has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(optional, as = "Option<_>")]
+    pub kernels: Vec<SessionKernel>,
     /// Names of the mounted data folders.
     pub mounts: Vec<String>,
     /// What the user should know.

@@ -7,6 +7,7 @@ pub(crate) mod execute;
 pub(crate) mod fair_share;
 pub(crate) mod folder;
 pub(crate) mod image;
+pub(crate) mod image_container;
 pub(crate) mod notice;
 pub(crate) mod password;
 pub(crate) mod resource;

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use protocol::binary_size::BinarySize;
 use protocol::service_port::{RESERVED_PORTS, ServicePort};
-use protocol::session::SessionStatus;
+use protocol::session::{ClusterMode, SessionStatus};
 use protocol::slots::{CPU, MEM, Quantity, ResourceSlots};
 use runtime::Node;
 use serde_json::Value;
@@ -300,7 +300,26 @@ fn mounts(mounts: &[SessionMount]) -> Result<(), Problem> {
 /// A session that no agent can ever hold is refused at once: it would wait for ever.
 fn room(asked: &Asked<'_>) -> Result<(), Problem> {
     let Asked { session, nodes, .. } = asked;
-    let requested = &session.requested_slots;
+    let kernels = session.cluster_size;
+    // A session on one node needs room for all of its kernels there.
+    let together = match session.cluster_mode {
+        ClusterMode::SingleNode => kernels,
+        ClusterMode::MultiNode => 1,
+    };
+    if session.cluster_mode == ClusterMode::MultiNode
+        && usize::try_from(kernels).is_ok_and(|kernels| kernels > nodes.len())
+    {
+        return Err(Problem::invalid_params(format!(
+            "{kernels} requirement(s) could not be placed: a multi-node session takes one agent \
+             for each of its {kernels} kernels, and the resource group '{}' has {}. Choose \
+             cluster_mode single-node.",
+            session.resource_group,
+            nodes.len()
+        )));
+    }
+    let requested = &(0..together).fold(ResourceSlots::default(), |sum, _| {
+        sum.plus(&session.requested_slots)
+    });
     let fitting: Vec<_> = nodes
         .iter()
         .filter(|node| node.architecture == session.architecture)

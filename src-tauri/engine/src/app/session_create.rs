@@ -16,7 +16,10 @@ use uuid::Uuid;
 
 use super::session_check::{self, Asked, ImageNeeds, WAITING};
 use super::transition::session_event;
-use super::{folder, resource_group, session, session_batch, session_environment, session_mount};
+use super::{
+    folder, image_container, resource_group, session, session_batch, session_environment,
+    session_mount,
+};
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::state::App;
@@ -43,6 +46,7 @@ pub(crate) async fn create(
         .nodes()
         .await
         .map_err(session::runtime_problem)?;
+    look_for_image(app, &request).await?;
     let caller = caller.clone();
     let mut events = app.events.listen();
     let enqueued = app
@@ -109,6 +113,21 @@ pub(crate) async fn create(
     created.status = settled.0.to_string();
     created.service_ports = settled.1;
     Ok(created)
+}
+
+/// The container engine may have got an image since it was asked last.
+async fn look_for_image(app: &App, request: &Create) -> Result<(), Problem> {
+    let (name, architecture) = (request.image.clone(), request.architecture.clone());
+    let known = app
+        .store
+        .read(move |db| -> Result<_, Problem> {
+            Ok(store::image::find(db, &name, architecture.as_deref())?.is_some())
+        })
+        .await?;
+    if known {
+        return Ok(());
+    }
+    image_container::refresh(app).await
 }
 
 /// Status and ports once the session runs; an error once it never will.

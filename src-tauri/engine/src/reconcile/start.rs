@@ -9,14 +9,16 @@ use db::rusqlite::Connection;
 use protocol::service_port::ServicePort;
 use protocol::session::{Event, SessionStatus};
 use protocol::slots::{CPU, MEM};
-use runtime::{Batch, Dotfile, ImageRoot, Kernel, KernelSpec, Limits, Mount, RuntimeError};
+use runtime::{
+    Batch, Cluster, Dotfile, ImageRoot, Kernel, KernelSpec, Limits, Mount, RuntimeError,
+};
 use serde_json::{Value, json};
 
 use super::{IDLE, InHand, Work, insist, watch};
 use crate::app;
 use crate::app::session::chain;
-use crate::app::session_environment;
 use crate::app::transition::advance;
+use crate::app::{image_container, session_environment};
 use crate::error::Problem;
 use crate::lock;
 use crate::state::App;
@@ -86,12 +88,32 @@ async fn make(
         .read(move |db| Own::of(db, &wanted))
         .await
         .unwrap_or_default();
-    let mut kernels: Vec<Arc<dyn Kernel>> = Vec::with_capacity(rows.len());
-    for row in rows {
-        let spec = spec(app, session, row, rows, &own)?;
-        kernels.push(app.runtime.start(spec).await?);
-    }
+    let image = image_root(app, session).await?;
+    // Made anew with all of the session's kernels: none is ever started alone.
+    let key = rand::random();
+    let start = async |row: &KernelRow| {
+        let mut spec = spec(app, session, row, rows, &own)?;
+        spec.image = image.clone();
+        spec.cluster = cluster(rows, row, key);
+        app.runtime.start(spec).await
+    };
+    // The others join the network of the main one, which comes first.
+    let (main, others) = rows
+        .split_first()
+        .ok_or_else(|| RuntimeError::Invalid("the session has no kernel".to_owned()))?;
+    let mut kernels = vec![start(main).await?];
+    kernels.extend(futures_util::future::try_join_all(others.iter().map(start)).await?);
     Ok(kernels)
+}
+
+fn cluster(rows: &[KernelRow], row: &KernelRow, key: [u8; 32]) -> Option<Cluster> {
+    let main = rows.first().filter(|_| rows.len() > 1)?;
+    Some(Cluster {
+        main: main.id,
+        rank: row.local_rank,
+        hosts: rows.iter().map(|row| row.hostname.clone()).collect(),
+        key,
+    })
 }
 
 /// All kernels answer: the session runs, unless it was ended while they started.
@@ -182,7 +204,7 @@ fn spec(
         session_id: session.id,
         session_name: session.name.clone(),
         hostname: row.hostname.clone(),
-        image: image_root(&session.image)?,
+        image: ImageRoot::Host,
         limits: Limits {
             cpu: u32::try_from(session.requested_slots.get(CPU).floor()).unwrap_or(u32::MAX),
             mem: session.requested_slots.get(MEM).floor(),
@@ -207,11 +229,16 @@ fn spec(
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         }),
         path_prefix,
+        cluster: None,
     })
 }
 
-fn image_root(image: &str) -> Result<ImageRoot, RuntimeError> {
-    match image {
+/// What the session's root is made of: by its image, or because its resource group wants it so.
+async fn image_root(app: &App, session: &Session) -> Result<ImageRoot, RuntimeError> {
+    if image_container::is_wanted(app, session).await {
+        return Ok(ImageRoot::Container(session.image.clone()));
+    }
+    match session.image.as_str() {
         "local/host:latest" => Ok(ImageRoot::Host),
         other => Err(RuntimeError::Invalid(format!(
             "the image {other} is not on this computer"

@@ -77,14 +77,19 @@ async fn try_end(app: &App, session: &Session) -> Result<(), Problem> {
     } else {
         GRACE
     };
-    for row in rows.iter().filter(|row| row.removed_at.is_none()) {
-        halt(app, session, row, grace).await?;
-    }
+    let halts = rows
+        .iter()
+        .filter(|row| row.removed_at.is_none())
+        .map(|row| halt(app, session, row, grace));
+    futures_util::future::try_join_all(halts).await?;
     if session.status == SessionStatus::Terminating {
         let reason = session.terminate_reason.clone();
         let reason = reason.as_deref().unwrap_or("user-requested");
-        advance(app, id, &[Event::Terminated], reason, |_, _| {}).await?;
+        let ended = advance(app, id, &[Event::Terminated], reason, |_, _| {}).await?;
         app.nudge.schedule.notify_one();
+        if ended.is_some_and(|(session, _)| kept(&session, app)) {
+            return Ok(());
+        }
     }
     for row in rows.into_iter().filter(|row| row.removed_at.is_none()) {
         app.runtime

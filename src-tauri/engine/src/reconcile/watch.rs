@@ -89,7 +89,12 @@ pub(super) async fn ended(app: &App, id: Uuid, exit: Exit) -> Result<(), Problem
         event.exit_code = exit_code;
         app.events.send(event);
     }
-    let events = &[Event::Terminate, Event::Terminated];
+    // Others of its kernels may still run: the stopper ends them first.
+    let events: &[Event] = if before.cluster_size > 1 {
+        &[Event::Terminate]
+    } else {
+        &[Event::Terminate, Event::Terminated]
+    };
     advance(app, id, events, reason, move |session, kernels| {
         session.terminate_reason = Some(reason.to_owned());
         session.exit_code = exit_code;
@@ -103,7 +108,8 @@ pub(super) async fn ended(app: &App, id: Uuid, exit: Exit) -> Result<(), Problem
             session.status_data["error"] =
                 json!({ "src": "agent", "name": "KernelLost", "repr": detail });
         }
-        for kernel in kernels {
+        // Only the main one runs a job.
+        if let Some(kernel) = kernels.first_mut() {
             kernel.exit_code = exit_code;
             if let Some(code) = exit_code {
                 kernel.status_data["kernel"] = json!({ "exit_code": code });

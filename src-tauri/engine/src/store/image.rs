@@ -95,6 +95,12 @@ pub(crate) fn upsert(db: &Connection, image: &Image) -> Result<()> {
     Ok(())
 }
 
+/// Forgets an image and its aliases.
+pub(crate) fn remove(db: &Connection, id: Uuid) -> Result<()> {
+    db.execute("DELETE FROM image WHERE id = ?1", [Id(id)])?;
+    Ok(())
+}
+
 /// Gives an image another name; an alias that exists moves to it.
 pub(crate) fn set_alias(db: &Connection, alias: &str, image: Uuid) -> Result<()> {
     db.execute(

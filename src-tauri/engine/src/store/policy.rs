@@ -61,12 +61,17 @@ pub(crate) fn get(db: &Connection, name: &str) -> Result<Option<KeypairPolicy>> 
     .optional()
 }
 
-/// Makes the three policies `name`, all without limits but one kernel for each session.
+/// Kernels of one session that the first policy allows.
+const FIRST_CONTAINERS: u32 = 16;
+
+/// Makes the three policies `name`, all without limits but the number of kernels of a session.
 pub(crate) fn insert_all(db: &Connection, name: &str, hosts: &Value) -> Result<()> {
     let now = At::now();
     db.execute(
-        "INSERT INTO keypair_policy (name, allowed_vfolder_hosts, created_at) VALUES (?1, ?2, ?3)",
-        (name, Json(hosts), now),
+        "INSERT INTO keypair_policy
+            (name, allowed_vfolder_hosts, max_containers_per_session, created_at)
+         VALUES (?1, ?2, ?3, ?4)",
+        (name, Json(hosts), FIRST_CONTAINERS, now),
     )?;
     db.execute(
         "INSERT INTO user_policy (name, created_at) VALUES (?1, ?2)",

@@ -1,4 +1,5 @@
 //! An engine as a program of its own, and signed requests to it.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -76,6 +77,11 @@ impl Program {
             login,
             client,
         }
+    }
+
+    /// What `GANGWAY_HOME` names.
+    pub(crate) fn home(&self) -> &std::path::Path {
+        self.home.path()
     }
 
     /// kill -9, and a new engine on the same data.

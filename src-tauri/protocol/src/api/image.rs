@@ -8,3 +8,5 @@ pub const LABEL_ROLE: &str = "ai.backend.role";
 pub const LABEL_CORECOUNT: &str = "ai.backend.envs.corecount";
 /// The image that is this computer itself, offered by the bundled engine.
 pub const HOST_IMAGE: &str = "local/host:latest";
+/// Label of an image that a container engine of this computer has: `container`.
+pub const LABEL_RUNTIME: &str = "ai.gangway.runtime";

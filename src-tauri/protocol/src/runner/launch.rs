@@ -3,12 +3,14 @@
 //! Both travel through pipes and memory files, never through arguments: the environment of a
 //! session may hold secrets, and every user of a computer can read everyone's arguments.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::service_port::ServicePort;
 
+/// Socket inside a container at which its runner is told what to be.
+pub const DOOR_PATH: &str = "/run/gangway/door/s";
 /// Where the runner lies inside every session.
 pub const RUNNER_PATH: &str = "/run/gangway/runner";
 /// Home of the session's user.
@@ -49,6 +51,21 @@ pub struct LaunchPlan {
     pub process_limit: Option<u64>,
     /// For the runner.
     pub runner: RunnerPlan,
+    /// The network between the kernels of its session.
+    #[serde(default)]
+    pub cluster: Option<ClusterLink>,
+}
+
+/// A kernel's place in the network between the kernels of its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterLink {
+    /// Its address there; the network has 24 bits.
+    pub address: Ipv4Addr,
+    /// From 0; 0 is the main kernel, whose network namespace holds the bridge.
+    pub rank: u32,
+    /// A process in the main kernel's namespaces, seen from the host; absent for the main kernel
+    /// itself.
+    pub main: Option<u32>,
 }
 
 /// Network of a session.
@@ -157,6 +174,29 @@ pub struct RunnerPlan {
     pub seeds: [[u8; 32]; 2],
     /// Bytes that each of the two log files may take.
     pub log_limit: u64,
+    /// The other kernels of its session.
+    #[serde(default)]
+    pub cluster: Option<PlannedCluster>,
+}
+
+/// How a kernel reaches the others of its session, and they it.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct PlannedCluster {
+    /// Where the SSH server listens besides loopback.
+    pub address: Ipv4Addr,
+    /// Names of all kernels: `main1`, `sub1`, …
+    pub hosts: Vec<String>,
+    /// Makes the key with which they log in at each other.
+    pub key: [u8; 32],
+}
+
+impl std::fmt::Debug for PlannedCluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PlannedCluster")
+            .field("address", &self.address)
+            .field("hosts", &self.hosts)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A file to put into the home when it is not there.

@@ -14,14 +14,13 @@ use nix::{
         prctl,
         resource::{Resource, getrlimit, setrlimit},
         signal::Signal,
-        socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, send, socket},
     },
     unistd::{Gid, Uid},
 };
-use protocol::runner::launch::RUNNER_PATH;
+use protocol::runner::launch::{ClusterLink, RUNNER_PATH};
 use serde::{Deserialize, Serialize};
 
-use super::{Doing, LaunchError, become_user, overlay};
+use super::{Doing, LaunchError, become_user, link, overlay};
 use crate::fds;
 
 /// Open files that a session may have, where the host allows as many.
@@ -43,6 +42,7 @@ pub(super) struct Orders {
     pub(super) has_network: bool,
     /// Roots to put together.
     pub(super) overlays: Vec<overlay::Order>,
+    pub(super) cluster: Option<ClusterLink>,
 }
 
 /// Becomes bubblewrap; returns only when that fails.
@@ -62,8 +62,19 @@ fn attempt(orders: &Orders) -> Result<io::Error, LaunchError> {
     if let Some(processes) = orders.process_limit {
         limit(Resource::RLIMIT_NPROC, processes)?;
     }
-    make_namespaces(!orders.overlays.is_empty())?;
-    loopback_up()?;
+    let mounts = !orders.overlays.is_empty();
+    let main = match orders.cluster.and_then(|link| link.main) {
+        Some(pid) => Some(link::Main::join(pid, mounts)?),
+        None => {
+            make_namespaces(mounts)?;
+            None
+        }
+    };
+    link::loopback_up()?;
+    if let Some(place) = &orders.cluster {
+        link::attach(place, main.as_ref())?;
+    }
+    drop(main);
     for order in &orders.overlays {
         overlay::make(order)?;
     }
@@ -117,35 +128,4 @@ fn make_namespaces(mounts: bool) -> Result<(), LaunchError> {
     fs::write("/proc/self/setgroups", "deny").doing("give up groups")?;
     fs::write("/proc/self/uid_map", format!("0 {uid} 1")).doing("map the user")?;
     fs::write("/proc/self/gid_map", format!("0 {gid} 1")).doing("map the group")
-}
-
-/// A new network namespace has its loopback interface down.
-fn loopback_up() -> Result<(), LaunchError> {
-    const NEW_LINK: u16 = 16;
-    const REQUEST: u16 = 1;
-    const UP: u32 = 1;
-    let mut message = Vec::with_capacity(32);
-    message.extend_from_slice(&32_u32.to_ne_bytes());
-    message.extend_from_slice(&NEW_LINK.to_ne_bytes());
-    message.extend_from_slice(&REQUEST.to_ne_bytes());
-    message.extend_from_slice(&[0; 8]);
-    message.extend_from_slice(&[0; 4]);
-    // The loopback interface is always the first.
-    message.extend_from_slice(&1_i32.to_ne_bytes());
-    message.extend_from_slice(&UP.to_ne_bytes());
-    message.extend_from_slice(&UP.to_ne_bytes());
-    let netlink = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkRoute,
-    )
-    .doing("talk to the network namespace")?;
-    send(
-        std::os::fd::AsRawFd::as_raw_fd(&netlink),
-        &message,
-        MsgFlags::empty(),
-    )
-    .doing("bring loopback up")?;
-    Ok(())
 }

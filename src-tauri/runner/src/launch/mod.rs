@@ -5,10 +5,12 @@
 //!   host user, starts the network, and in the end notes how the session ended. It is not tied to
 //!   the engine: sessions outlive it.
 //! * [`enter`] joins the control groups, becomes the session's user, makes the user and network
-//!   namespaces and turns into bubblewrap. It dies with the supervisor, and the sandbox with it.
+//!   namespaces (of a cluster's further kernels: joins the first one's user namespace) and turns
+//!   into bubblewrap. It dies with the supervisor, and the sandbox with it.
 
 mod arguments;
 mod enter;
+mod link;
 mod network;
 mod overlay;
 mod stage;
@@ -200,6 +202,7 @@ fn start_sandbox(
         process_limit: plan.process_limit,
         has_network: !matches!(plan.network, Network::None),
         overlays: overlays(&layout),
+        cluster: plan.cluster,
     };
     let orders =
         memory_file("orders", &serde_json::to_vec(&orders)?).doing("pass the orders on")?;

@@ -8,7 +8,10 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use protocol::runner::launch::{HOME, RunnerPlan};
+use protocol::{
+    runner::launch::{HOME, RunnerPlan, USER},
+    service_port::SSHD_PORT,
+};
 use ssh::server::{KeyError, LoginKey};
 
 const PROFILE: &str = r#"# Made for this session. Keeps the session's PATH, which /etc/profile may have replaced.
@@ -26,6 +29,12 @@ alias ls='ls --color=auto'
 alias grep='grep --color=auto'
 alias ll='ls -l'
 "#;
+
+/// The key with which the kernels of a session log in at each other, relative to the home.
+const CLUSTER_KEY: &str = ".ssh/id_cluster";
+
+/// What `ssh` has to know to use it.
+const CLUSTER_SSH: &str = ".ssh/cluster";
 
 /// The home could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +63,12 @@ impl Seeded {
 pub(super) fn prepare(plan: &RunnerPlan, login: &LoginKey) -> Result<Seeded, HomeError> {
     let mut seeder = Seeder::default();
     let mut keys = login.public_line()?;
-    for key in &plan.authorized_keys {
+    let cluster = plan
+        .cluster
+        .as_ref()
+        .map(|cluster| (cluster, LoginKey::from_seed(&cluster.key)));
+    let others = cluster.as_ref().map(|(_, key)| key.public_line());
+    for key in plan.authorized_keys.iter().chain(&others.transpose()?) {
         keys.push('\n');
         keys.push_str(key.trim());
     }
@@ -70,10 +84,27 @@ pub(super) fn prepare(plan: &RunnerPlan, login: &LoginKey) -> Result<Seeded, Hom
     // With a folder mounted over it that has keys already, those decide, and ours are added.
     seeder.add_lines(Path::new(".ssh/authorized_keys"), &keys)?;
     seeder.file(Path::new("id_container"), &login.to_openssh()?, 0o600)?;
+    if let Some((cluster, key)) = &cluster {
+        seeder.file(Path::new(CLUSTER_KEY), &key.to_openssh()?, 0o600)?;
+        seeder.file(Path::new(CLUSTER_SSH), &ssh_config(&cluster.hosts), 0o600)?;
+        // Behind whatever the user's own file ends with.
+        let include = format!("Match all\nInclude ~/{CLUSTER_SSH}\n");
+        seeder.add_lines(Path::new(".ssh/config"), &include)?;
+    }
     seeder.file(Path::new(".bash_profile"), PROFILE, 0o644)?;
     seeder.file(Path::new(".profile"), PROFILE, 0o644)?;
     seeder.file(Path::new(".bashrc"), RC, 0o644)?;
     Ok(seeder.0)
+}
+
+/// Lets the kernels of a session log in at each other without being asked anything. Their host keys
+/// are made anew for each session, and the network between them is theirs alone.
+fn ssh_config(hosts: &[String]) -> String {
+    format!(
+        "Host {}\n  User {USER}\n  Port {SSHD_PORT}\n  IdentityFile ~/{CLUSTER_KEY}\n  \
+         StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n",
+        hosts.join(" ")
+    )
 }
 
 /// A path from outside, relative to the home; none when it would leave it.

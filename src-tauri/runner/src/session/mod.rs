@@ -98,6 +98,16 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode, Box<dyn std::error
     ];
     let exit = File::from(fds::inherited(exit)?);
     let plan: RunnerPlan = serde_json::from_slice(&fds::read_inherited(plan)?)?;
+    begin(control, logs, exit, plan)
+}
+
+/// The same with everything in hand.
+pub(crate) fn begin(
+    control: UnixListener,
+    logs: [File; 2],
+    exit: File,
+    plan: RunnerPlan,
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
     tracing_subscriber::fmt()
         .with_ansi(false)
         .with_writer(std::io::stderr)
@@ -125,7 +135,10 @@ async fn live(
     let login_key = LoginKey::from_seed(&plan.seeds[1]);
     let seeded = home::prepare(&plan, &login_key)?;
     let environ = Environ::new(&plan);
-    let ssh_listener = TcpListener::bind(("127.0.0.1", SSHD_PORT)).await?;
+    let mut ssh_listeners = vec![TcpListener::bind(("127.0.0.1", SSHD_PORT)).await?];
+    if let Some(cluster) = &plan.cluster {
+        ssh_listeners.push(TcpListener::bind((cluster.address, SSHD_PORT)).await?);
+    }
     let web_listener = TcpListener::bind(("127.0.0.1", TTYD_PORT)).await?;
     let session = Arc::new(Session {
         services: Services::new(&plan),
@@ -145,7 +158,9 @@ async fn live(
         &session.host_key,
         Arc::new(shell::Shells::new(session.clone())),
     );
-    tokio::spawn(accept_ssh(ssh_listener, server));
+    for listener in ssh_listeners {
+        tokio::spawn(accept_ssh(listener, server.clone()));
+    }
     tokio::spawn(terminal::serve(web_listener, session.clone()));
     control.set_nonblocking(true)?;
     let control = tokio::net::UnixListener::from_std(control)?;

@@ -88,12 +88,12 @@ impl Total {
     }
 }
 
-/// Bytes received and sent over all interfaces but loopback.
+/// Bytes received and sent over all interfaces but loopback and the bridge's ports.
 fn network() -> (u64, u64) {
     let text = fs::read_to_string("/proc/net/dev").unwrap_or_default();
     let mut sum = (0, 0);
     for (name, counters) in text.lines().filter_map(|line| line.split_once(':')) {
-        if name.trim() != "lo" {
+        if name.trim() != "lo" && !name.trim().starts_with("cluster.") {
             let counters: Vec<u64> = counters
                 .split_whitespace()
                 .map(|word| word.parse().unwrap_or(0))

@@ -2,16 +2,10 @@
 //! groups for limits. Each kernel is a tree of processes below one supervisor (see the runner's
 //! `launch` module) that does not depend on the engine.
 
-mod cgroup;
-mod etc;
-mod identity;
-mod kernel;
 mod layout;
 mod network;
-mod oom;
 mod overlay;
 mod record;
-mod save;
 mod seccomp;
 mod start;
 mod watch;
@@ -19,7 +13,7 @@ mod watch;
 use std::{
     collections::BTreeMap,
     fs, io,
-    os::unix::fs::PermissionsExt,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
@@ -31,12 +25,14 @@ use tokio::net::UnixStream;
 
 use crate::{
     Exit, Kernel, KernelId, KernelSpec, Node, Owner, Runtime, RuntimeError,
+    cgroup::Hierarchy,
     control::Channel,
+    identity,
+    kernel::{Found, RunnerKernel},
     logs,
     metrics::{self, NodeHistory},
+    process,
 };
-use cgroup::Hierarchy;
-use kernel::SandboxKernel;
 use network::Reach;
 use record::Dir;
 
@@ -218,6 +214,28 @@ impl Sandbox {
         Dir::new(&self.kernels, &self.config.run_dir, kernel)
     }
 
+    fn kernel(
+        &self,
+        id: KernelId,
+        dir: &Dir,
+        record: record::Record,
+        outermost: Arc<OwnedFd>,
+        ended: tokio::sync::watch::Receiver<Option<Exit>>,
+    ) -> RunnerKernel {
+        RunnerKernel::new(Found {
+            id,
+            socket: dir.socket.clone(),
+            logs: dir.logs(),
+            limits: record.limits,
+            group: record.group,
+            notices: record.notices,
+            changes: overlay::changes(dir),
+            owner: self.owner,
+            outermost,
+            ended,
+        })
+    }
+
     /// Ends what may be left of a kernel that nobody knows.
     async fn kill(&self, kernel: KernelId, dir: &Dir) {
         if let Ok(stream) = UnixStream::connect(&dir.socket).await {
@@ -229,11 +247,11 @@ impl Sandbox {
                 .await;
             if let Ok(supervisor) = supervisor {
                 let _ =
-                    tokio::time::timeout(Duration::from_secs(1), watch::until_ended(&supervisor))
+                    tokio::time::timeout(Duration::from_secs(1), process::until_ended(&supervisor))
                         .await;
                 let _ =
                     rustix::process::pidfd_send_signal(&supervisor, rustix::process::Signal::KILL);
-                let _ = tokio::time::timeout(SWEEP_LIMIT, watch::until_ended(&supervisor)).await;
+                let _ = tokio::time::timeout(SWEEP_LIMIT, process::until_ended(&supervisor)).await;
             }
         }
         if let Some(record) = dir.read() {
@@ -337,7 +355,7 @@ impl Runtime for Sandbox {
             return Ok(None);
         };
         let ended = watch::watch(dir.clone(), record.clone(), supervisor.clone(), None);
-        let kernel = SandboxKernel::new(id, dir, record, self.owner, supervisor, ended);
+        let kernel = self.kernel(id, &dir, record, supervisor, ended);
         Ok(Some(Arc::new(kernel)))
     }
 
@@ -353,6 +371,7 @@ impl Runtime for Sandbox {
     async fn remove(&self, id: KernelId) -> Result<(), RuntimeError> {
         let dir = self.dir(id);
         let removed = tokio::task::spawn_blocking(move || {
+            watch::end_lost_networks();
             absent_is_fine(fs::remove_file(&dir.socket))?;
             absent_is_fine(remove_tree(&dir.root))
         });
@@ -394,7 +413,7 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
 }
 
 /// Removes a tree of a session, which may have taken away its own right to enter directories.
-fn remove_tree(root: &Path) -> io::Result<()> {
+pub(crate) fn remove_tree(root: &Path) -> io::Result<()> {
     match fs::remove_dir_all(root) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             open_up(root)?;

@@ -77,6 +77,26 @@ impl Reach {
     }
 }
 
+/// The process whose session a network of ours is for, by the network's command line (see the
+/// runner's `launch::network`).
+pub(super) fn sandbox_of(command: &[u8]) -> Option<u32> {
+    let words: Vec<&str> = command
+        .split(|byte| *byte == 0)
+        .map(|word| std::str::from_utf8(word).unwrap_or_default())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let (program, rest) = words.split_first()?;
+    let ours = ["--no-map-gw", "--pid", "/dev/stdout"];
+    let is_pasta = Path::new(program)
+        .file_name()?
+        .to_str()?
+        .starts_with("pasta");
+    if !is_pasta || !ours.iter().all(|word| rest.contains(word)) {
+        return None;
+    }
+    rest.last()?.parse().ok()
+}
+
 fn has_default_route() -> bool {
     let ipv4 = fs::read_to_string("/proc/net/route").unwrap_or_default();
     let ipv6 = fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
@@ -134,6 +154,21 @@ fn server_of(line: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn networks_name_their_sessions() {
+        let ours = b"/usr/bin/pasta\0--foreground\0--no-map-gw\0--pid\0/dev/stdout\012345\0";
+        assert_eq!(sandbox_of(ours), Some(12345));
+        assert_eq!(
+            sandbox_of(b"/usr/bin/pasta\0--config-net\0--\0bash\0"),
+            None
+        );
+        assert_eq!(
+            sandbox_of(b"grep\0--no-map-gw\0--pid\0/dev/stdout\01\0"),
+            None
+        );
+        assert_eq!(sandbox_of(b""), None);
+    }
 
     #[test]
     fn resolvers_on_the_hosts_loopback_are_not_handed_on() {

@@ -17,34 +17,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use protocol::runner::{Notice, launch::ExitNote};
+use protocol::runner::Notice;
 use serde::{Deserialize, Serialize};
 
-use super::cgroup::Group;
-use crate::{Exit, KernelId, Limits};
-
-/// A process, named so that a later one with the same number is not taken for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ProcessName {
-    pub(super) pid: u32,
-    /// Clock ticks from the computer's start to the process's.
-    pub(super) start: u64,
-}
-
-impl ProcessName {
-    /// Of a process that runs.
-    pub(super) fn of(pid: u32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (_, rest) = stat.rsplit_once(") ")?;
-        let start = rest.split(' ').nth(19)?.parse().ok()?;
-        Some(Self { pid, start })
-    }
-
-    /// Whether it still runs.
-    pub(super) fn is_alive(self) -> bool {
-        Self::of(self.pid) == Some(self)
-    }
-}
+use crate::{
+    Exit, KernelId, Limits,
+    cgroup::Group,
+    cluster::Subnet,
+    process::{self, ProcessName},
+};
 
 /// Contents of `kernel.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,6 +36,12 @@ pub(super) struct Record {
     pub(super) group: Group,
     /// Outermost process; absent until it runs.
     pub(super) supervisor: Option<ProcessName>,
+    /// A process in its namespaces.
+    #[serde(default)]
+    pub(super) sandbox: Option<ProcessName>,
+    /// The network between the kernels of its session.
+    #[serde(default)]
+    pub(super) cluster: Option<Subnet>,
     /// Its network's process.
     pub(super) pasta: Option<ProcessName>,
     /// Known since the start.
@@ -100,24 +87,8 @@ impl Dir {
 
     /// How an ended kernel ended.
     pub(super) fn exit(&self) -> Exit {
-        let note = fs::read(self.at("exit.json"))
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok());
-        match note {
-            Some(ExitNote::Terminated) => Exit::Terminated,
-            Some(ExitNote::BatchFinished { exit_code }) => Exit::BatchFinished { exit_code },
-            Some(ExitNote::BatchTimeout) => Exit::BatchTimeout,
-            Some(ExitNote::Lost { reason }) => Exit::Lost { reason },
-            None if self
-                .read()
-                .is_some_and(|record| record.boot_id != boot_id()) =>
-            {
-                Exit::HostRestarted
-            }
-            None => Exit::Lost {
-                reason: "the session's outermost process was killed".to_owned(),
-            },
-        }
+        let boot = self.read().map(|record| record.boot_id);
+        process::exit(&self.at("exit.json"), boot.as_deref())
     }
 
     /// The last words of launcher and runner, for an error message.
@@ -131,12 +102,4 @@ impl Dir {
             .collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("; ")
     }
-}
-
-/// Names this run of the computer.
-pub(super) fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
 }

@@ -1,10 +1,10 @@
 //! Starts a kernel.
 
-use std::{fs, io, os::unix::fs::PermissionsExt, process::Stdio, sync::Arc, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, process::Stdio, sync::Arc, time::Duration};
 
 use protocol::runner::{
     Answer, Notice, NoticeCode, Request,
-    launch::{HOME, LaunchEvent, LaunchPlan, PlannedFile, PlannedJob, RunnerPlan},
+    launch::{ClusterLink, INNER_ID, LaunchEvent, LaunchPlan, RunnerPlan},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
@@ -12,52 +12,58 @@ use tokio::{
 };
 
 use super::{
-    Reach, Sandbox, SandboxKernel, etc, identity,
+    Reach, Sandbox,
     layout::{self, Places},
     network,
     overlay::{self, Base},
-    record::{self, Dir, ProcessName, Record},
+    record::{Dir, Record},
     watch,
 };
 use crate::{
     ImageRoot, KernelSpec, RuntimeError,
+    cluster::Subnet,
     control::{Channel, unexpected},
+    etc, identity,
+    kernel::RunnerKernel,
+    plan,
+    process::{self, ProcessName},
 };
 
 /// How long a session may take to be ready, without a bootstrap script of its own.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 /// How long it may take with one.
 const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(600);
-/// Size of each of the two log files (protocol page "Kernel runner" §7: 10M in all).
-const LOG_LIMIT: u64 = 5 << 20;
 
 /// Starts it and waits until it takes work. On failure the caller tidies up.
 pub(super) async fn start(
     sandbox: &Sandbox,
     spec: &KernelSpec,
     dir: &Dir,
-) -> Result<SandboxKernel, RuntimeError> {
-    check(spec)?;
+) -> Result<RunnerKernel, RuntimeError> {
+    plan::check(spec)?;
     let resolver = match sandbox.reach {
         Reach::Outbound { .. } => network::resolver(&sandbox.config.resolv_conf),
         Reach::Nothing(_) => network::Resolver::default(),
     };
+    let place = place(sandbox, spec)?;
     let mut notices = sandbox.notices.clone();
-    let plan = prepare(sandbox, spec, dir, &resolver, &mut notices)?;
+    let plan = prepare(sandbox, spec, dir, &resolver, &mut notices, place.as_ref())?;
     let group = sandbox
         .hierarchy
         .make(spec.kernel_id, &spec.limits)
         .map_err(RuntimeError::io("limit the session"))?;
     let mut record = Record {
-        boot_id: record::boot_id(),
+        boot_id: process::boot_id(),
         limits: spec.limits,
         group,
         supervisor: None,
+        sandbox: None,
+        cluster: place.map(|place| place.subnet),
         pasta: None,
         notices,
         layers: match &spec.image {
             ImageRoot::Layers { directories, .. } => directories.clone(),
-            ImageRoot::Host | ImageRoot::Directory(_) => Vec::new(),
+            _ => Vec::new(),
         },
     };
     // Before anything runs: an engine that dies now must find what to tidy up.
@@ -86,6 +92,7 @@ pub(super) async fn start(
         }
     };
     record.pasta = network.pid.and_then(ProcessName::of);
+    record.sandbox = network.sandbox.and_then(ProcessName::of);
     if let Some(reason) = network.failure {
         record.notices.push(Notice {
             code: NoticeCode::NoNetwork,
@@ -97,7 +104,7 @@ pub(super) async fn start(
         .map_err(RuntimeError::io("write the session's record"))?;
     let supervisor = launched.child.id().unwrap_or_default();
     let supervisor =
-        watch::descriptor_of(supervisor).map_err(RuntimeError::io("watch the session"))?;
+        process::descriptor_of(supervisor).map_err(RuntimeError::io("watch the session"))?;
     let supervisor = Arc::new(supervisor);
     let ended = watch::watch(
         dir.clone(),
@@ -105,33 +112,42 @@ pub(super) async fn start(
         supervisor.clone(),
         Some(launched.child),
     );
-    Ok(SandboxKernel::new(
-        spec.kernel_id,
-        dir.clone(),
-        record,
-        sandbox.owner,
-        supervisor,
-        ended,
-    ))
+    Ok(sandbox.kernel(spec.kernel_id, dir, record, supervisor, ended))
 }
 
-fn check(spec: &KernelSpec) -> Result<(), RuntimeError> {
-    let invalid = |text: &str| Err(RuntimeError::Invalid(text.to_owned()));
-    let letters = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if spec.hostname.is_empty() || spec.hostname.len() > 63 || !spec.hostname.chars().all(letters) {
-        return invalid("the host name may hold letters, digits and dashes, 63 at most");
-    }
-    if spec.limits.mem < 16 << 20 {
-        return invalid("a session needs 16 MiB of memory at least");
-    }
-    if spec
-        .environ
-        .iter()
-        .any(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0'))
-    {
-        return invalid("an environment variable has an impossible name or value");
-    }
-    Ok(())
+/// Where a kernel is in the network between the kernels of its session.
+#[derive(Clone, Copy)]
+struct Place {
+    subnet: Subnet,
+    link: ClusterLink,
+}
+
+fn place(sandbox: &Sandbox, spec: &KernelSpec) -> Result<Option<Place>, RuntimeError> {
+    let Some(cluster) = &spec.cluster else {
+        return Ok(None);
+    };
+    cluster.check()?;
+    let (subnet, main) = if cluster.rank == 0 {
+        // The network is in namespaces of its own: only what the session reaches outside counts.
+        let subnet = Subnet::free(0).next().ok_or_else(|| RuntimeError::Start {
+            reason: "this computer has routes into all networks that a cluster could use"
+                .to_owned(),
+        })?;
+        (subnet, None)
+    } else {
+        let found = sandbox.dir(cluster.main).read().and_then(|record| {
+            let main = record.sandbox.filter(|process| process.is_alive())?;
+            Some((record.cluster?, main.pid))
+        });
+        let (subnet, main) = found.ok_or(RuntimeError::Gone(cluster.main))?;
+        (subnet, Some(main))
+    };
+    let link = ClusterLink {
+        address: subnet.address(cluster.rank),
+        rank: cluster.rank,
+        main,
+    };
+    Ok(Some(Place { subnet, link }))
 }
 
 /// Makes the kernel's directory and the plan for its launcher.
@@ -141,7 +157,12 @@ fn prepare(
     dir: &Dir,
     resolver: &network::Resolver,
     notices: &mut Vec<Notice>,
+    place: Option<&Place>,
 ) -> Result<LaunchPlan, RuntimeError> {
+    let hosts = match (&spec.cluster, place) {
+        (Some(cluster), Some(place)) => cluster.host_lines(place.subnet),
+        _ => String::new(),
+    };
     let doing = || RuntimeError::io("make the session's directories");
     let (home, tmp, etc) = (dir.at("home"), dir.at("tmp"), dir.at("etc"));
     for (path, mode) in [(&dir.root, 0o755), (&home, 0o700), (&tmp, 0o1777)] {
@@ -153,13 +174,29 @@ fn prepare(
     }
     let base = match &spec.image {
         ImageRoot::Layers { directories, .. } => Base::of(directories),
-        ImageRoot::Host | ImageRoot::Directory(_) => Base {
+        _ => Base {
             has_bash: true,
             ..Base::default()
         },
     };
-    let etc_files =
-        etc::write(&etc, spec.kernel_id, &spec.hostname, &base, resolver).map_err(doing())?;
+    let shell = if base.has_bash {
+        "/bin/bash"
+    } else {
+        "/bin/sh"
+    };
+    let etc_files = etc::write(
+        &etc,
+        &etc::Machine {
+            kernel: spec.kernel_id,
+            hostname: &spec.hostname,
+            shell,
+            user: (INNER_ID, INNER_ID),
+            resolver: &resolver.text,
+            hosts: &hosts,
+            others: (&base.passwd, &base.group),
+        },
+    )
+    .map_err(doing())?;
     let root = match &spec.image {
         ImageRoot::Layers {
             directories,
@@ -169,8 +206,13 @@ fn prepare(
             notices.extend(overlay::notices(*dropped, reason));
             Some(root)
         }
-        ImageRoot::Host | ImageRoot::Directory(_) => None,
+        _ => None,
     };
+    let mut environ = sandbox.config.environ.clone();
+    // The host's certificates are not in an image.
+    environ.retain(|name, _| {
+        spec.image == ImageRoot::Host || name.to_ascii_lowercase().ends_with("_proxy")
+    });
     let layout = layout::layers(
         spec,
         &Places {
@@ -195,54 +237,16 @@ fn prepare(
         logs: dir.logs(),
         exit_file: dir.at("exit.json"),
         process_limit: None,
-        runner: runner_plan(sandbox, spec)?,
+        runner: RunnerPlan {
+            cluster: spec
+                .cluster
+                .as_ref()
+                .zip(place)
+                .map(|(cluster, place)| cluster.planned(place.subnet)),
+            ..plan::runner(spec, environ)?
+        },
+        cluster: place.map(|place| place.link),
     })
-}
-
-fn runner_plan(sandbox: &Sandbox, spec: &KernelSpec) -> Result<RunnerPlan, RuntimeError> {
-    let mut environ = sandbox.config.environ.clone();
-    // The host's certificates are not in an image.
-    environ.retain(|name, _| {
-        spec.image == ImageRoot::Host || name.to_ascii_lowercase().ends_with("_proxy")
-    });
-    environ.extend(spec.environ.clone());
-    Ok(RunnerPlan {
-        environ,
-        path_prefix: spec.path_prefix.clone(),
-        service_ports: spec.service_ports.clone(),
-        bootstrap_script: spec.bootstrap_script.clone(),
-        authorized_keys: spec.authorized_keys.clone(),
-        dotfiles: spec
-            .dotfiles
-            .iter()
-            .map(|file| PlannedFile {
-                path: file.path.clone(),
-                data: file.data.clone(),
-                mode: file.mode,
-            })
-            .collect(),
-        batch: spec.batch.as_ref().map(|batch| PlannedJob {
-            command: batch.command.clone(),
-            timeout: batch.timeout,
-        }),
-        mounted: spec
-            .mounts
-            .iter()
-            .map(|mount| mount.target.clone())
-            .filter(|target| target.starts_with(HOME))
-            .collect(),
-        cpu: spec.limits.cpu,
-        seeds: [seed()?, seed()?],
-        log_limit: LOG_LIMIT,
-    })
-}
-
-fn seed() -> Result<[u8; 32], RuntimeError> {
-    let mut seed = [0; 32];
-    rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
-        .map_err(io::Error::from)
-        .map_err(RuntimeError::io("make the session's keys"))?;
-    Ok(seed)
 }
 
 struct Launched {
@@ -280,6 +284,7 @@ async fn launch(sandbox: &Sandbox, dir: &Dir, plan: &LaunchPlan) -> Result<Launc
 #[derive(Default)]
 struct NetworkOutcome {
     pid: Option<u32>,
+    sandbox: Option<u32>,
     failure: Option<String>,
 }
 
@@ -301,9 +306,18 @@ async fn await_ready(
         }
     };
     let network = async {
+        let mut sandbox = None;
         loop {
-            if let LaunchEvent::Network { pid, failure } = next_event(dir, launched).await? {
-                return Ok(NetworkOutcome { pid, failure });
+            match next_event(dir, launched).await? {
+                LaunchEvent::Started { sandbox_pid } => sandbox = Some(sandbox_pid),
+                LaunchEvent::Network { pid, failure } => {
+                    return Ok(NetworkOutcome {
+                        pid,
+                        sandbox,
+                        failure,
+                    });
+                }
+                _ => {}
             }
         }
     };

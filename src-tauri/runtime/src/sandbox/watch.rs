@@ -1,64 +1,24 @@
 //! Waits for the end of a kernel and tidies up after it.
 
-use std::{
-    fs, io,
-    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    net::UnixStream,
-    process::Child,
-    sync::watch,
-};
+use tokio::{net::UnixStream, process::Child, sync::watch};
 
-use super::record::{Dir, ProcessName, Record};
-use crate::Exit;
+use super::{
+    network,
+    record::{Dir, Record},
+};
+use crate::{
+    Exit,
+    process::{ProcessName, until_ended},
+};
 
 /// The supervisor behind a control socket: the process that made the socket listen.
 pub(super) fn supervisor_of(stream: &UnixStream) -> io::Result<OwnedFd> {
     let pid = stream.peer_cred()?.pid().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| io::Error::other("the socket names no process"))?;
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
-}
-
-/// A descriptor of a process by its number; the process must not have been waited for.
-pub(super) fn descriptor_of(pid: u32) -> io::Result<OwnedFd> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    Ok(pidfd_open(pid, PidfdFlags::empty())?)
-}
-
-/// Waits until the process has ended.
-pub(super) async fn until_ended(process: &OwnedFd) {
-    let watched = process.try_clone().and_then(watched);
-    match watched {
-        Ok(watched) => {
-            // Readable means ended; an error would mean that it can't be known, and the same.
-            let _ = watched.readable().await;
-        }
-        Err(error) => tracing::warn!(%error, "a session can't be watched"),
-    }
-}
-
-#[expect(
-    unsafe_code,
-    reason = "tokio can't see that an owned descriptor stays open"
-)]
-fn watched(process: OwnedFd) -> io::Result<AsyncFd<Owned>> {
-    // SAFETY: the descriptor is owned by the `AsyncFd` and never replaced.
-    Ok(unsafe { AsyncFd::register_with_interest(Owned(process), Interest::READABLE) }?)
-}
-
-struct Owned(OwnedFd);
-
-impl AsRawFd for Owned {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
 }
 
 /// Watches a kernel in the background; the receiver learns how it ended, after everything is tidy.
@@ -97,6 +57,28 @@ pub(super) async fn clean(dir: &Dir, record: &Record) {
     }
     // A socket that is gone already is as good.
     let _ = fs::remove_file(&dir.socket);
+}
+
+/// Ends networks that have lost their sessions. The supervisor ends its own; one that is killed
+/// before the engine has noted the network's process leaves it to us.
+pub(super) fn end_lost_networks() {
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        if let Ok(line) = fs::read(entry.path().join("cmdline"))
+            && let Some(sandbox) = network::sandbox_of(&line)
+            && let Some(pasta) = ProcessName::of(pid)
+            // A process that is younger than the network only has the number of the sandbox.
+            && ProcessName::of(sandbox).is_none_or(|sandbox| sandbox.start > pasta.start)
+        {
+            end(pasta);
+        }
+    }
 }
 
 fn end(process: ProcessName) {

@@ -2,6 +2,7 @@
 import type { Notice } from "./Notice";
 import type { ServicePort } from "./ServicePort";
 import type { SessionActions } from "./SessionActions";
+import type { SessionKernel } from "./SessionKernel";
 import type { SessionResult } from "./SessionResult";
 import type { SessionStatus } from "./SessionStatus";
 import type { SessionType } from "./SessionType";
@@ -78,6 +79,10 @@ exit_code: number | null,
  * How many containers it is made of.
  */
 cluster_size: number, 
+/**
+ * They, where one session was asked for and it has several.
+ */
+kernels?: Array<SessionKernel>, 
 /**
  * Names of the mounted data folders.
  */

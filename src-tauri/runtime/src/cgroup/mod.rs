@@ -8,13 +8,13 @@ mod hierarchy;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use group::Group;
-pub(super) use hierarchy::Hierarchy;
+pub(crate) use group::Group;
+pub(crate) use hierarchy::{Hierarchy, group_of};
 
 /// What can be limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Controller {
+pub(crate) enum Controller {
     Memory,
     Cpu,
     Pids,
@@ -125,6 +125,25 @@ mod tests {
         let found = Hierarchy::find_in(&mounts, "0::/a\n", "gangway");
         assert_eq!(found, Hierarchy::None);
         assert_eq!(found.missing(), ["memory", "CPU", "process count"]);
+    }
+
+    #[test]
+    fn the_groups_of_others_are_found_by_their_processes() {
+        let tree = tempfile::tempdir().unwrap();
+        let group = tree.path().join("memory/libpod_parent/libpod-1");
+        fs::create_dir_all(&group).unwrap();
+        fs::write(group.join("memory.oom_control"), "oom_kill 2\n").unwrap();
+        let mounts = format!(
+            "cgroup {} cgroup rw,memory 0 0\n",
+            tree.path().join("memory").display()
+        );
+        let found = super::hierarchy::group_in(&mounts, "8:memory:/libpod_parent/libpod-1\n0::/\n");
+        assert_eq!(found.memory_kills(), Some(2));
+        assert_eq!(found.memory_directory(), Some(group.as_path()));
+
+        let mounts = format!("cgroup2 {} cgroup2 rw 0 0\n", tree.path().display());
+        let found = super::hierarchy::group_in(&mounts, "0::/memory/libpod_parent/libpod-1\n");
+        assert_eq!(found.memory_directory(), Some(group.as_path()));
     }
 
     #[test]

@@ -16,7 +16,7 @@ const PERIOD: u64 = 100_000;
 /// The group of one kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(in crate::sandbox) enum Group {
+pub(crate) enum Group {
     /// A directory for each controller.
     V1(Vec<(Controller, PathBuf)>),
     /// One directory.
@@ -83,7 +83,7 @@ impl Group {
     }
 
     /// Files that take a process into the group.
-    pub(in crate::sandbox) fn entrances(&self) -> Vec<PathBuf> {
+    pub(crate) fn entrances(&self) -> Vec<PathBuf> {
         self.directories()
             .map(|directory| directory.join("cgroup.procs"))
             .collect()
@@ -101,7 +101,7 @@ impl Group {
     }
 
     /// Whether the number of processes is limited.
-    pub(in crate::sandbox) fn limits_processes(&self) -> bool {
+    pub(crate) fn limits_processes(&self) -> bool {
         match self {
             Self::V1(directories) => directories
                 .iter()
@@ -129,7 +129,7 @@ impl Group {
     }
 
     /// Bytes in use, without file contents that can be dropped at any time.
-    pub(in crate::sandbox) fn memory(&self) -> Option<u64> {
+    pub(crate) fn memory(&self) -> Option<u64> {
         let (usage, stat, name) = match self {
             Self::V1(_) => (
                 self.v1(Controller::Memory, "memory.usage_in_bytes")?,
@@ -147,7 +147,7 @@ impl Group {
     }
 
     /// CPU time used so far, in milliseconds.
-    pub(in crate::sandbox) fn cpu_ms(&self) -> Option<u64> {
+    pub(crate) fn cpu_ms(&self) -> Option<u64> {
         match self {
             Self::V1(_) => {
                 let nanoseconds: u64 = self
@@ -162,7 +162,7 @@ impl Group {
     }
 
     /// Processes killed so far because memory ran out.
-    pub(in crate::sandbox) fn memory_kills(&self) -> Option<u64> {
+    pub(crate) fn memory_kills(&self) -> Option<u64> {
         match self {
             Self::V1(_) => field(
                 &self.v1(Controller::Memory, "memory.oom_control")?,
@@ -173,7 +173,7 @@ impl Group {
     }
 
     /// The path by which the kernel's log names the group that ran out of memory.
-    pub(in crate::sandbox) fn memory_directory(&self) -> Option<&Path> {
+    pub(crate) fn memory_directory(&self) -> Option<&Path> {
         match self {
             Self::V1(directories) => directories
                 .iter()
@@ -185,7 +185,7 @@ impl Group {
     }
 
     /// Removes the group; false while there are still processes in it.
-    pub(in crate::sandbox) fn remove(&self) -> bool {
+    pub(crate) fn remove(&self) -> bool {
         let remaining = self
             .directories()
             .filter(|directory| directory.exists() && fs::remove_dir(directory).is_err());

@@ -11,14 +11,14 @@ use std::{
 use nix::libc;
 use protocol::runner::{Notice, NoticeCode};
 
-use super::cgroup::Group;
+use crate::cgroup::Group;
 
 /// Kernel messages read at most; the buffer is rarely longer.
 const MOST_MESSAGES: usize = 20_000;
 
 /// Counts the kills of one kernel.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     group: Group,
     told: Mutex<Told>,
 }
@@ -30,7 +30,7 @@ struct Told {
 }
 
 impl Watch {
-    pub(super) fn new(group: Group) -> Self {
+    pub(crate) fn new(group: Group) -> Self {
         Self {
             group,
             told: Mutex::default(),
@@ -38,7 +38,7 @@ impl Watch {
     }
 
     /// All kills so far, one notice for each.
-    pub(super) fn look(&self) -> Vec<Notice> {
+    pub(crate) fn look(&self) -> Vec<Notice> {
         let kills = self.group.memory_kills().unwrap_or(0);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if kills > told.kills {
@@ -70,7 +70,7 @@ impl Watch {
 }
 
 /// Names of the processes killed in a group, oldest first, as far as we may read the kernel's log.
-fn victims(group: &Path) -> Vec<String> {
+pub(crate) fn victims(group: &Path) -> Vec<String> {
     let opened = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)

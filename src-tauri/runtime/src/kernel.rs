@@ -1,4 +1,4 @@
-//! A running kernel of the sandbox.
+//! A running kernel with a runner inside, whatever isolates it from the computer.
 
 use std::{
     collections::BTreeMap,
@@ -17,17 +17,15 @@ use rustix::{
 };
 use tokio::{net::TcpStream, sync::watch};
 
-use super::{
-    oom, overlay,
-    record::{Dir, Record},
-    save,
-};
 use crate::{
-    AppState, Execute, Exit, FaultKind, FileEntry, InstallEvent, Kernel, KernelId, Metric, Notice,
-    OpenMode, Output, Owner, RuntimeError, Saved, ServiceAnswer, ServiceOptions, SshInfo, Unsaved,
+    AppState, Execute, Exit, FaultKind, FileEntry, InstallEvent, Kernel, KernelId, Limits, Metric,
+    Notice, OpenMode, Output, Owner, RuntimeError, Saved, ServiceAnswer, ServiceOptions, SshInfo,
+    Unsaved,
+    cgroup::Group,
     control::{Channel, Conversation, fault, unexpected},
     logs,
     metrics::{Counters, History},
+    oom, save,
 };
 
 /// How long the start of an app may take: the runner gives up after 30 s.
@@ -37,37 +35,41 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// Files that are looked for when a session's work is saved.
 const MOST_SAVED: usize = 1_000_000;
 
-pub(super) struct SandboxKernel {
-    id: KernelId,
-    dir: Dir,
-    record: Record,
-    owner: Option<Owner>,
+/// What a runtime knows of a kernel that it started or found.
+pub(crate) struct Found {
+    pub(crate) id: KernelId,
+    /// Control socket of its runner.
+    pub(crate) socket: PathBuf,
+    /// The two files of its log.
+    pub(crate) logs: [PathBuf; 2],
+    pub(crate) limits: Limits,
+    /// What the computer counts of it.
+    pub(crate) group: Group,
+    /// Known since the start.
+    pub(crate) notices: Vec<Notice>,
+    /// Where what it changed of its image lies, when that is a directory of its own.
+    pub(crate) changes: Option<PathBuf>,
+    /// The host's user that owns what it writes.
+    pub(crate) owner: Option<Owner>,
+    /// The process with which everything inside ends; signalling it can't hit another.
+    pub(crate) outermost: Arc<OwnedFd>,
+    /// Learns how it ended, after everything is tidy.
+    pub(crate) ended: watch::Receiver<Option<Exit>>,
+}
+
+pub(crate) struct RunnerKernel {
+    found: Found,
     channel: Channel,
-    /// The supervisor; signalling it can't hit another process.
-    supervisor: Arc<OwnedFd>,
-    ended: watch::Receiver<Option<Exit>>,
     history: Mutex<History>,
     kills: oom::Watch,
 }
 
-impl SandboxKernel {
-    pub(super) fn new(
-        id: KernelId,
-        dir: Dir,
-        record: Record,
-        owner: Option<Owner>,
-        supervisor: Arc<OwnedFd>,
-        ended: watch::Receiver<Option<Exit>>,
-    ) -> Self {
+impl RunnerKernel {
+    pub(crate) fn new(found: Found) -> Self {
         Self {
-            channel: Channel::new(id, &dir.socket),
-            kills: oom::Watch::new(record.group.clone()),
-            id,
-            dir,
-            record,
-            owner,
-            supervisor,
-            ended,
+            channel: Channel::new(found.id, &found.socket),
+            kills: oom::Watch::new(found.group.clone()),
+            found,
             history: Mutex::default(),
         }
     }
@@ -90,7 +92,7 @@ impl SandboxKernel {
                 .and_then(|metric| metric.current.parse().ok())
                 .unwrap_or(0)
         };
-        let group = &self.record.group;
+        let group = &self.found.group;
         let counters = Counters {
             cpu_ms: group.cpu_ms().unwrap_or_else(|| value("cpu_used")),
             memory: group.memory().unwrap_or_else(|| value("mem")),
@@ -104,9 +106,9 @@ impl SandboxKernel {
 }
 
 #[async_trait]
-impl Kernel for SandboxKernel {
+impl Kernel for RunnerKernel {
     fn id(&self) -> KernelId {
-        self.id
+        self.found.id
     }
 
     async fn connect(&self, port: u16) -> Result<TcpStream, RuntimeError> {
@@ -184,14 +186,14 @@ impl Kernel for SandboxKernel {
     }
 
     async fn logs(&self, tail: usize) -> Result<String, RuntimeError> {
-        logs::tail(&self.dir.logs(), tail).map_err(RuntimeError::io("read the session's log"))
+        logs::tail(&self.found.logs, tail).map_err(RuntimeError::io("read the session's log"))
     }
 
     async fn follow_logs(
         &self,
     ) -> Result<BoxStream<'static, Result<String, RuntimeError>>, RuntimeError> {
-        let ended = self.ended.clone();
-        Ok(logs::follow(self.dir.logs(), move || {
+        let ended = self.found.ended.clone();
+        Ok(logs::follow(self.found.logs.clone(), move || {
             ended.borrow().is_some()
         }))
     }
@@ -199,13 +201,13 @@ impl Kernel for SandboxKernel {
     async fn stats(&self) -> Result<BTreeMap<String, Metric>, RuntimeError> {
         let (counters, inside) = self.counters().await?;
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut metrics = history.metrics(Instant::now(), counters, self.record.limits.mem);
+        let mut metrics = history.metrics(Instant::now(), counters, self.found.limits.mem);
         metrics.extend(inside.into_iter().filter(|(name, _)| name == "processes"));
         Ok(metrics)
     }
 
     async fn notices(&self) -> Result<Vec<Notice>, RuntimeError> {
-        let mut notices = self.record.notices.clone();
+        let mut notices = self.found.notices.clone();
         if let Answer::Notices { notices: inside } = self.channel.quick(Request::Notices).await? {
             notices.extend(inside);
         }
@@ -282,7 +284,7 @@ impl Kernel for SandboxKernel {
                 Err(RuntimeError::Fault(fault)) if fault.kind == FaultKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            let (directory, owner) = (directory.to_owned(), self.owner);
+            let (directory, owner) = (directory.to_owned(), self.found.owner);
             let copied = tokio::task::spawn_blocking(move || {
                 save::copy(&source, &directory, &file.path, owner)
             })
@@ -295,7 +297,7 @@ impl Kernel for SandboxKernel {
     }
 
     fn changes(&self) -> Option<PathBuf> {
-        overlay::changes(&self.dir)
+        self.found.changes.clone()
     }
 
     async fn install(
@@ -316,7 +318,7 @@ impl Kernel for SandboxKernel {
     }
 
     async fn wait(&self) -> Exit {
-        let mut ended = self.ended.clone();
+        let mut ended = self.found.ended.clone();
         match ended.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(exit)) => exit.clone(),
             _ => Exit::Lost {
@@ -333,8 +335,8 @@ impl Kernel for SandboxKernel {
         {
             return Ok(exit);
         }
-        // The runner does not listen. With the supervisor everything inside ends.
-        let _ = pidfd_send_signal(&self.supervisor, Signal::KILL);
+        // The runner does not listen.
+        let _ = pidfd_send_signal(&self.found.outermost, Signal::KILL);
         match tokio::time::timeout(KILL_LIMIT, self.wait()).await {
             Ok(Exit::Lost { .. }) => Ok(Exit::Terminated),
             Ok(exit) => Ok(exit),

@@ -10,7 +10,7 @@ use crate::{KernelId, Limits};
 
 /// Where groups can be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::sandbox) enum Hierarchy {
+pub(crate) enum Hierarchy {
     /// One directory for each controller.
     V1(Vec<(Controller, PathBuf)>),
     /// One directory for all.
@@ -22,7 +22,7 @@ pub(in crate::sandbox) enum Hierarchy {
 
 impl Hierarchy {
     /// Looks where groups can be made on this computer. `name` keeps engines apart.
-    pub(in crate::sandbox) fn find(name: &str) -> Self {
+    pub(crate) fn find(name: &str) -> Self {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         Self::find_in(&mounts, &own, name)
@@ -42,7 +42,7 @@ impl Hierarchy {
     }
 
     /// What of memory, CPU and process count is not limited here.
-    pub(in crate::sandbox) fn missing(&self) -> Vec<&'static str> {
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
         let present: Vec<Controller> = match self {
             Self::V1(directories) => directories
                 .iter()
@@ -64,7 +64,7 @@ impl Hierarchy {
 
     /// The way into a group for supervisors, which are not limited with their sessions. Only v2
     /// needs one: there the engine's own group is the one that a service manager ends.
-    pub(in crate::sandbox) fn supervisors(&self) -> Option<PathBuf> {
+    pub(crate) fn supervisors(&self) -> Option<PathBuf> {
         let Self::V2(root, _) = self else {
             return None;
         };
@@ -74,7 +74,7 @@ impl Hierarchy {
     }
 
     /// Makes the group of a kernel with its limits set, still empty.
-    pub(in crate::sandbox) fn make(&self, kernel: KernelId, limits: &Limits) -> io::Result<Group> {
+    pub(crate) fn make(&self, kernel: KernelId, limits: &Limits) -> io::Result<Group> {
         let group = match self {
             Self::None => Group::None,
             Self::V1(roots) => Group::V1(
@@ -92,6 +92,39 @@ impl Hierarchy {
             return Err(error);
         }
         Ok(group)
+    }
+}
+
+/// The groups that a process is in, made by somebody else: for looking only.
+pub(crate) fn group_of(pid: u32) -> Group {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let own = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    group_in(&mounts, &own)
+}
+
+pub(super) fn group_in(mounts: &str, own: &str) -> Group {
+    let inside = |mount: PathBuf, path: &str| mount.join(path.trim_start_matches('/'));
+    let v1: Vec<_> = Controller::V1
+        .into_iter()
+        .filter_map(|controller| {
+            let mount = mount_of(mounts, "cgroup", controller.v1_name())?;
+            Some((
+                controller,
+                inside(mount, own_path(own, controller.v1_name())),
+            ))
+        })
+        .filter(|(_, directory)| directory.is_dir())
+        .collect();
+    if v1
+        .iter()
+        .any(|(controller, _)| *controller == Controller::Memory)
+    {
+        return Group::V1(v1);
+    }
+    let path = own.lines().find_map(|line| line.strip_prefix("0::"));
+    match (mount_of(mounts, "cgroup2", ""), path) {
+        (Some(mount), Some(path)) => Group::V2(inside(mount, path), Vec::new()),
+        _ => Group::None,
     }
 }
 

@@ -19,7 +19,7 @@ const COUNT: u32 = 0x0f00_0000;
 
 /// The user for the sessions below `data_dir`: chosen once, kept, and different for each engine.
 /// `None` when the engine is no root: then sessions run as its own user.
-pub(super) fn owner(data_dir: &Path) -> Result<Option<Owner>, RuntimeError> {
+pub(crate) fn owner(data_dir: &Path) -> Result<Option<Owner>, RuntimeError> {
     if !nix::unistd::Uid::effective().is_root() {
         return Ok(None);
     }
@@ -71,7 +71,7 @@ fn is_in_range(file: &str, uid: u32) -> bool {
 }
 
 /// Gives a directory to the sessions' user.
-pub(super) fn give(path: &Path, owner: Option<Owner>) -> io::Result<()> {
+pub(crate) fn give(path: &Path, owner: Option<Owner>) -> io::Result<()> {
     match owner {
         Some(owner) => chown(path, Some(owner.uid), Some(owner.gid)),
         None => Ok(()),

@@ -13,7 +13,7 @@ use rustix::fs::{CWD, Mode, OFlags, fchown, mkdirat, openat};
 use crate::Owner;
 
 /// Copies one file to `path` below `directory`; gives its size.
-pub(super) fn copy(
+pub(crate) fn copy(
     source: &File,
     directory: &Path,
     path: &str,

@@ -6,9 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use protocol::runner::launch::{HOME, INNER_ID, Layer, USER};
+use protocol::runner::launch::{HOME, Layer, USER};
 
-use super::{network::Resolver, overlay::Base};
 use crate::KernelId;
 
 /// What programs look for and what says nothing about people: everything else of the host's `/etc`
@@ -94,7 +93,7 @@ const SHOWN: &[&str] = &[
 const NAME_SERVICES: &str = "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n";
 
 /// Layers for the parts of the host's `/etc` that a session may see.
-pub(super) fn host_layers(etc: &Path) -> Vec<Layer> {
+pub(crate) fn host_layers(etc: &Path) -> Vec<Layer> {
     let mut layers = Vec::new();
     for name in SHOWN {
         let source = etc.join(name);
@@ -138,36 +137,49 @@ fn is_public(metadata: &fs::Metadata) -> bool {
     (metadata.is_dir() || metadata.is_file()) && metadata.permissions().mode() & wanted == wanted
 }
 
+/// What the files say.
+pub(crate) struct Machine<'a> {
+    pub(crate) kernel: KernelId,
+    pub(crate) hostname: &'a str,
+    pub(crate) shell: &'a str,
+    /// User and group id of the session's user, as seen inside.
+    pub(crate) user: (u32, u32),
+    /// `resolv.conf`.
+    pub(crate) resolver: &'a str,
+    /// Further lines of `hosts`.
+    pub(crate) hosts: &'a str,
+    /// `passwd` and `group` of the image.
+    pub(crate) others: (&'a str, &'a str),
+}
+
 /// Writes the session's own files into `directory`; gives their names.
-pub(super) fn write(
-    directory: &Path,
-    kernel: KernelId,
-    hostname: &str,
-    base: &Base,
-    resolver: &Resolver,
-) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn write(directory: &Path, machine: &Machine<'_>) -> io::Result<Vec<PathBuf>> {
     fs::create_dir_all(directory)?;
-    let shell = if base.has_bash {
-        "/bin/bash"
-    } else {
-        "/bin/sh"
-    };
+    let Machine {
+        hostname,
+        shell,
+        user: (uid, gid),
+        hosts,
+        ..
+    } = machine;
+    // In a cluster the name is that of the address at which the others find it.
+    let local = if hosts.is_empty() { hostname } else { "" };
     let passwd = format!(
-        "root:x:0:0:root:/root:/usr/sbin/nologin\n{USER}:x:{INNER_ID}:{INNER_ID}:{USER}:{HOME}:{shell}\n\
+        "root:x:0:0:root:/root:/usr/sbin/nologin\n{USER}:x:{uid}:{gid}:{USER}:{HOME}:{shell}\n\
          nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
     );
-    let group = format!("root:x:0:\ntty:x:5:\n{USER}:x:{INNER_ID}:\nnogroup:x:65534:\n");
+    let group = format!("root:x:0:\ntty:x:5:\n{USER}:x:{gid}:\nnogroup:x:65534:\n");
     let files = [
-        ("passwd", with_others(passwd, &base.passwd)),
-        ("group", with_others(group, &base.group)),
+        ("passwd", with_others(passwd, machine.others.0)),
+        ("group", with_others(group, machine.others.1)),
         (
             "hosts",
-            format!("127.0.0.1 localhost {hostname}\n::1 localhost ip6-localhost\n"),
+            format!("127.0.0.1 localhost {local}\n::1 localhost ip6-localhost\n{hosts}"),
         ),
         ("hostname", format!("{hostname}\n")),
         ("nsswitch.conf", NAME_SERVICES.to_owned()),
-        ("resolv.conf", resolver.text.clone()),
-        ("machine-id", format!("{}\n", kernel.simple())),
+        ("resolv.conf", machine.resolver.to_owned()),
+        ("machine-id", format!("{}\n", machine.kernel.simple())),
     ];
     let mut names = Vec::new();
     for (name, text) in files {

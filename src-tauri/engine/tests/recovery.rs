@@ -1,0 +1,439 @@
+//! The engine is killed at any moment under load, and sometimes a session's processes too. In the
+//! end all that was acknowledged is there, and nothing else.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends at the first surprise"
+)]
+
+#[path = "lifecycle/program.rs"]
+mod program;
+mod support;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use program::Program;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// What the engine has acknowledged.
+#[derive(Default)]
+struct Ledger {
+    /// Session id → whether it was told to end.
+    sessions: BTreeMap<String, bool>,
+    /// Folder name → files that were uploaded whole.
+    folders: BTreeMap<String, BTreeSet<String>>,
+    next: u32,
+}
+
+type Shared = Arc<Mutex<Ledger>>;
+
+/// A few numbers that look like chance and are the same in every run of a seed.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+/// A signed request; `None` when the engine went away before it answered.
+async fn ask(engine: &Program, method: Method, target: &str, body: Value) -> Option<(u16, Value)> {
+    let request = engine
+        .request(method, target, "application/json")
+        .header("Content-Type", "application/json")
+        .body(body.to_string());
+    let response = request.send().await.ok()?;
+    let status = response.status().as_u16();
+    let text = response.text().await.ok()?;
+    Some((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+}
+
+async fn launch(engine: &Program, ledger: &Shared, wait: bool) -> Option<()> {
+    let number = {
+        let mut ledger = ledger.lock().unwrap();
+        ledger.next += 1;
+        ledger.next
+    };
+    let body = json!({
+        "name": format!("session-{number}"), "image": "local/host:latest", "type": "interactive",
+        "group": "default", "domain": "default", "enqueueOnly": !wait, "maxWaitSeconds": 30,
+        "config": { "resources": { "cpu": 1, "mem": "64m" }, "resource_opts": { "shmem": "1m" } },
+    });
+    let (status, created) = ask(engine, Method::POST, "/session", body).await?;
+    // The computer may be full, and a session may be killed while it is waited for.
+    if status == 201 {
+        let id = created["sessionId"].as_str().unwrap().to_owned();
+        ledger.lock().unwrap().sessions.entry(id).or_insert(false);
+    }
+    Some(())
+}
+
+async fn terminate(engine: &Program, ledger: &Shared, chosen: u64, forced: bool) -> Option<()> {
+    let id = {
+        let ledger = ledger.lock().unwrap();
+        let live: Vec<_> = ledger.sessions.iter().filter(|(_, told)| !**told).collect();
+        let count = u64::try_from(live.len()).unwrap();
+        let at = usize::try_from(chosen.checked_rem(count)?).unwrap();
+        live[at].0.clone()
+    };
+    let target = format!("/session/{id}?forced={forced}");
+    let (status, body) = ask(engine, Method::DELETE, &target, json!({})).await?;
+    assert!(status == 200, "{status} {body}");
+    ledger.lock().unwrap().sessions.insert(id, true);
+    Some(())
+}
+
+async fn upload(engine: &Program, ledger: &Shared) -> Option<()> {
+    let number = {
+        let mut ledger = ledger.lock().unwrap();
+        ledger.next += 1;
+        ledger.next
+    };
+    let folder = format!("folder-{}", number % 7);
+    let known = ledger.lock().unwrap().folders.contains_key(&folder);
+    if !known {
+        let (status, body) =
+            ask(engine, Method::POST, "/folders", json!({ "name": folder })).await?;
+        // One that was made just before a kill is there without our knowing.
+        assert!(
+            status < 300 || status == 400 || status == 409,
+            "{status} {body}"
+        );
+        ledger
+            .lock()
+            .unwrap()
+            .folders
+            .entry(folder.clone())
+            .or_default();
+    }
+    let content = vec![b'x'; 100_000];
+    let file = format!("file-{number}");
+    let wanted = json!({ "path": file, "size": content.len() });
+    let target = format!("/folders/{folder}/request-upload");
+    let (status, answer) = ask(engine, Method::POST, &target, wanted).await?;
+    assert!(status < 300, "{status} {answer}");
+    let address = format!(
+        "{}?token={}",
+        answer["url"].as_str().unwrap(),
+        answer["token"].as_str().unwrap()
+    );
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let sent = client
+        .patch(address)
+        .header("Upload-Offset", 0)
+        .body(content)
+        .send()
+        .await
+        .ok()?;
+    if sent.status() == 204 {
+        let mut ledger = ledger.lock().unwrap();
+        ledger.folders.entry(folder).or_default().insert(file);
+    }
+    Some(())
+}
+
+/// Works until the engine is gone.
+async fn work(engine: &Program, ledger: &Shared, seed: u64) {
+    let mut chance = Chance(seed);
+    loop {
+        let done = match chance.below(10) {
+            0..4 => launch(engine, ledger, chance.below(2) == 0).await,
+            4..7 => {
+                let chosen = chance.below(1000);
+                terminate(engine, ledger, chosen, chance.below(3) == 0).await;
+                Some(())
+            }
+            _ => upload(engine, ledger).await,
+        };
+        if done.is_none() && ask(engine, Method::GET, "/", json!({})).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Processes of an engine's sessions: those of its user, and the supervisors in its records.
+fn processes(data: &Path) -> Vec<(u32, String)> {
+    let uid = fs::read_to_string(data.join("session-user")).unwrap_or_default();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        let of_user = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Uid:"))
+            .is_some_and(|ids| ids.split_whitespace().next() == Some(uid.trim()));
+        // Ended ones that nobody has collected yet are nobody's.
+        if of_user && !uid.trim().is_empty() && !status.contains("State:\tZ") {
+            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            found.push((pid, String::from_utf8_lossy(&line).replace('\0', " ")));
+        }
+    }
+    found
+}
+
+/// Control groups of these kernels.
+fn groups(kernels: &BTreeSet<String>) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut places = vec![(PathBuf::from("/sys/fs/cgroup"), 0)];
+    while let Some((place, depth)) = places.pop() {
+        for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            if kernels.contains(entry.file_name().to_str().unwrap_or_default()) {
+                found.push(entry.path());
+            } else if depth < 5 {
+                places.push((entry.path(), depth + 1));
+            }
+        }
+    }
+    found
+}
+
+async fn query(engine: &Program, query: &str) -> Value {
+    let (status, body) = engine.post("/admin/gql", json!({ "query": query })).await;
+    assert!(status == 200 && body["errors"].is_null(), "{status} {body}");
+    body["data"].clone()
+}
+
+/// All sessions with their kernels, oldest pages included.
+async fn sessions(engine: &Program) -> BTreeMap<String, Value> {
+    let mut all = BTreeMap::new();
+    loop {
+        let text = format!(
+            "{{ compute_session_list(limit: 100, offset: {}) {{ items {{ session_id status \
+             status_info occupied_slots containers {{ id status }} }} total_count }} }}",
+            all.len()
+        );
+        let page = query(engine, &text).await;
+        let items = page["compute_session_list"]["items"]
+            .as_array()
+            .unwrap()
+            .clone();
+        let last = items.len() < 100;
+        for item in items {
+            all.insert(item["session_id"].as_str().unwrap().to_owned(), item);
+        }
+        if last {
+            return all;
+        }
+    }
+}
+
+/// Waits until it is so; says what was missing when it never is.
+async fn until<F: Future<Output = Result<(), String>>>(mut ask: impl FnMut() -> F) {
+    let begun = Instant::now();
+    loop {
+        match ask().await {
+            Ok(()) => return,
+            Err(missing) => assert!(begun.elapsed() < Duration::from_secs(120), "{missing}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+const TERMINAL: [&str; 3] = ["TERMINATED", "CANCELLED", "ERROR"];
+
+async fn kill_and_look(kills: u32) {
+    let seed = u64::from(std::process::id()) << 20 | u64::from(kills);
+    println!("seed {seed}");
+    let mut chance = Chance(seed);
+    let ledger = Shared::default();
+    let mut engine = Program::start().await;
+    let home = engine.home().to_owned();
+    let data = home.join("data/engine");
+    for kill in 0..kills {
+        let pause = Duration::from_millis(20 + chance.below(700));
+        let seeds = [chance.below(u64::MAX), chance.below(u64::MAX)];
+        let workers = async {
+            tokio::join!(
+                work(&engine, &ledger, seeds[0] | 1),
+                work(&engine, &ledger, seeds[1] | 1)
+            )
+        };
+        tokio::select! {
+            _ = workers => panic!("the engine went away by itself"),
+            () = tokio::time::sleep(pause) => {}
+        }
+        if chance.below(4) == 0 {
+            let all = processes(&data);
+            let count = u64::try_from(all.len()).unwrap();
+            if let Some(at) = chance.below(1000).checked_rem(count) {
+                let (pid, line) = &all[usize::try_from(at).unwrap()];
+                println!("kill {kill}: {line}");
+                let pid = nix::unistd::Pid::from_raw(i32::try_from(*pid).unwrap());
+                // It may have ended by itself in this moment.
+                let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+            }
+        }
+        engine = engine.killed_and_started_again().await;
+    }
+
+    // Everything comes to rest.
+    until(async || {
+        let all = sessions(&engine).await;
+        let restless: Vec<_> = all
+            .values()
+            .filter(|session| {
+                let status = session["status"].as_str().unwrap();
+                let told = ledger
+                    .lock()
+                    .unwrap()
+                    .sessions
+                    .get(session["session_id"].as_str().unwrap())
+                    == Some(&true);
+                let at_rest = ["RUNNING", "PENDING"].contains(&status) && !told;
+                !(at_rest || TERMINAL.contains(&status))
+            })
+            .map(Value::to_string)
+            .collect();
+        if restless.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("never at rest: {restless:?}"))
+        }
+    })
+    .await;
+
+    // What was acknowledged is there.
+    let all = sessions(&engine).await;
+    for (id, told) in &ledger.lock().unwrap().sessions {
+        let session = all.get(id).unwrap_or_else(|| panic!("{id} is forgotten"));
+        let status = session["status"].as_str().unwrap();
+        let info = session["status_info"].as_str().unwrap_or_default();
+        if !told && TERMINAL.contains(&status) {
+            // Only because its processes were killed.
+            assert_eq!(info, "self-terminated", "{session}");
+        }
+    }
+    let folders = ledger.lock().unwrap().folders.clone();
+    for (folder, files) in folders {
+        let target = format!("/folders/{folder}/files?path=");
+        let listed = engine.get(&target).await.to_string();
+        for file in files {
+            assert!(listed.contains(&file), "{folder}/{file} is lost: {listed}");
+        }
+    }
+
+    // What is counted is what runs, and what runs works.
+    let running: Vec<&String> = all
+        .iter()
+        .filter(|(_, session)| session["status"] == "RUNNING")
+        .map(|(id, _)| id)
+        .collect();
+    for id in &running {
+        let said = engine.shell(id, "echo here").await;
+        assert_eq!(said, (0, "here\n".to_owned()), "{id}");
+    }
+    assert_eq!(occupied(&engine).await, running.len() as f64);
+
+    // Everything is ended, and nothing is left.
+    let live = all
+        .values()
+        .filter(|session| !TERMINAL.contains(&session["status"].as_str().unwrap()));
+    for session in live {
+        let target = format!(
+            "/session/{}?forced=true",
+            session["session_id"].as_str().unwrap()
+        );
+        engine.call(Method::DELETE, &target, None).await;
+    }
+    let all = sessions(&engine).await;
+    let kernels: BTreeSet<String> = all
+        .values()
+        .flat_map(|session| session["containers"].as_array().unwrap().clone())
+        .map(|kernel| kernel["id"].as_str().unwrap().to_owned())
+        .collect();
+    // The homes of those that ended against their owner's will are kept for some days.
+    let kept: BTreeSet<String> = all
+        .values()
+        .filter(|session| session["status_info"] == "self-terminated")
+        .flat_map(|session| session["containers"].as_array().unwrap().clone())
+        .map(|kernel| kernel["id"].as_str().unwrap().to_owned())
+        .collect();
+    until(async || {
+        let names = |path: PathBuf| -> Vec<String> {
+            fs::read_dir(path)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect()
+        };
+        let mut left: Vec<String> = names(data.join("kernels"))
+            .into_iter()
+            .filter(|name| !kept.contains(name))
+            .collect();
+        left.extend(names(home.join("run/k")));
+        left.extend(
+            processes(&data)
+                .into_iter()
+                .map(|(pid, line)| format!("{pid} {line}")),
+        );
+        left.extend(
+            groups(&kernels)
+                .iter()
+                .map(|path| path.display().to_string()),
+        );
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        let ours = home.display().to_string();
+        left.extend(
+            mounts
+                .lines()
+                .filter(|line| line.contains(&ours))
+                .map(str::to_owned),
+        );
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("left behind: {left:#?}"))
+        }
+    })
+    .await;
+    assert_eq!(occupied(&engine).await, 0.0);
+    println!(
+        "{} sessions, {} kernels, {} kept",
+        all.len(),
+        kernels.len(),
+        kept.len()
+    );
+}
+
+/// Cores that the agent counts as given away.
+async fn occupied(engine: &Program) -> f64 {
+    let agents = query(
+        engine,
+        "{ agent_list(limit: 10, offset: 0) { items { occupied_slots } } }",
+    );
+    let text = agents.await["agent_list"]["items"][0]["occupied_slots"].clone();
+    let slots: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+    slots["cpu"].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn ten_kills_lose_nothing() {
+    kill_and_look(10).await;
+}
+
+#[tokio::test]
+#[ignore = "long: cargo xtask test --full"]
+async fn two_hundred_kills_lose_nothing() {
+    kill_and_look(200).await;
+}
