@@ -1,32 +1,30 @@
 //! `gangway session`.
 
 mod args;
+mod launch;
 mod shown;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use commands::types::{
-    BatchJob, ExecResult, Failure, FailureCode, LaunchRequest, LogText, Session, SessionExec,
-    SessionList, SessionListRequest, SessionLogs, SessionRef, SessionRename, SessionResult,
-    SessionStatus, SessionTerminate, SessionWait, Stats, Unsaved,
+    ExecResult, Failure, FailureCode, LogText, Nothing, Saved, Session, SessionExec,
+    SessionInterrupt, SessionList, SessionListRequest, SessionLogs, SessionLogsRequest, SessionRef,
+    SessionRename, SessionSave, SessionTerminate, SessionWait, Stats, Unsaved,
 };
 use commands::{Message, Surface};
 use futures_util::StreamExt;
 
 use crate::Program;
-use crate::account::word;
 use crate::ask;
 use crate::output::{grid, size, text};
 
 pub(crate) use args::{SessionVerb, assignment};
 
-use args::LaunchArgs;
 use shown::{human, outcome, row, stats_text};
 
 pub(crate) async fn run(program: &Program, verb: SessionVerb) -> Result<ExitCode, Failure> {
     match verb {
-        SessionVerb::Launch(args) => return launch(program, *args).await,
+        SessionVerb::Launch(args) => return launch::launch(program, *args).await,
         SessionVerb::Ls { all, status } => {
             let request = SessionListRequest {
                 all,
@@ -62,17 +60,44 @@ pub(crate) async fn run(program: &Program, verb: SessionVerb) -> Result<ExitCode
         SessionVerb::Logs {
             session,
             follow: false,
+            kernel,
         } => {
             let logs: SessionLogs = program
                 .table
-                .ask("session.logs", &SessionRef { session })
+                .ask("session.logs", &SessionLogsRequest { session, kernel })
                 .await?;
             program.output.answer(&logs, |logs| logs.text.clone());
         }
         SessionVerb::Logs {
             session,
             follow: true,
+            ..
         } => follow(program, session).await?,
+        SessionVerb::Restart { session } => {
+            let request = SessionRef { session };
+            let session: Session = program.table.ask("session.restart", &request).await?;
+            program.output.answer(&session, outcome);
+        }
+        SessionVerb::Interrupt { session } => {
+            let request = SessionInterrupt { session };
+            let done: Nothing = program.table.ask("session.interrupt", &request).await?;
+            program.output.answer(&done, |_| "Interrupted.".to_owned());
+        }
+        SessionVerb::Save { session, folder } => {
+            let (folder, path) = match folder.split_once(':') {
+                Some((folder, path)) => (folder.to_owned(), Some(path.to_owned())),
+                None => (folder, None),
+            };
+            let request = SessionSave {
+                session,
+                folder,
+                path,
+            };
+            let saved: Saved = program.table.ask("session.save", &request).await?;
+            program.output.answer(&saved, |saved| {
+                format!("{} files ({}) saved.", saved.files, size(saved.bytes))
+            });
+        }
         SessionVerb::Rename { session, name } => {
             let request = SessionRename { session, name };
             let session: Session = program.table.ask("session.rename", &request).await?;
@@ -128,70 +153,6 @@ pub(crate) async fn run(program: &Program, verb: SessionVerb) -> Result<ExitCode
 
 fn exit_code(code: i32) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
-}
-
-async fn launch(program: &Program, args: LaunchArgs) -> Result<ExitCode, Failure> {
-    let bootstrap = match &args.bootstrap {
-        Some(path) => Some(tokio::fs::read_to_string(path).await.map_err(|error| {
-            Failure::new(
-                FailureCode::FileNotFound,
-                format!("{}: {error}", path.display()),
-            )
-        })?),
-        None => None,
-    };
-    let wait_timeout_s = args.wait_timeout;
-    let request = LaunchRequest {
-        name: args.name,
-        image: args.image,
-        session_type: None,
-        cpu: args.cpu,
-        mem: args.mem,
-        shmem: args.shmem,
-        gpu: args.gpu,
-        resources: args.resource.into_iter().collect(),
-        mounts: args.mount,
-        environ: args.env.into_iter().collect::<BTreeMap<_, _>>(),
-        preopen_ports: args.preopen_port,
-        environments: args
-            .environment
-            .iter()
-            .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
-            .map(|path| path.to_string_lossy().into_owned())
-            .collect(),
-        resource_group: args.resource_group,
-        project: args.project,
-        batch: args.batch.map(|command| BatchJob {
-            command,
-            starts_at: args.starts_at,
-            timeout: args.timeout,
-        }),
-        bootstrap,
-        cluster_size: args.cluster_size,
-        wait: !args.no_wait,
-        wait_timeout_s,
-    };
-    let mut session: Session = program.table.ask("session.launch", &request).await?;
-    if args.wait_result {
-        let request = SessionWait {
-            session: session.id.to_string(),
-            status: SessionStatus::Terminated,
-            timeout_s: wait_timeout_s.or(Some(u64::from(u32::MAX))),
-        };
-        session = program.table.ask("session.wait", &request).await?;
-    }
-    program.output.answer(&session, |session| {
-        format!(
-            "{}  {}  {}",
-            session.name,
-            word(&session.status),
-            session.id
-        )
-    });
-    if args.wait_result && session.result != SessionResult::Success {
-        return Ok(exit_code(session.exit_code.unwrap_or(1)));
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn follow(program: &Program, session: String) -> Result<(), Failure> {

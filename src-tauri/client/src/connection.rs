@@ -83,6 +83,10 @@ impl<'a> Call<'a> {
         Self::new(Method::POST, path)
     }
 
+    pub(crate) fn patch(path: &[&'a str]) -> Self {
+        Self::new(Method::PATCH, path)
+    }
+
     pub(crate) fn delete(path: &[&'a str]) -> Self {
         Self::new(Method::DELETE, path)
     }

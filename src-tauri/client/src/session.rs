@@ -17,7 +17,7 @@ use crate::{Client, Error};
 /// Fields that every manager since 23.09 has, beside `requested_slots`.
 const FIELDS: &str = "session_id name type image group_name scaling_group user_email status \
     status_info status_data result created_at terminated_at cluster_size occupied_slots \
-    requested_slots service_ports mounts";
+    requested_slots service_ports mounts idle_checks";
 
 /// Asked for one session only.
 const KERNELS: &str = "containers { id cluster_role cluster_idx cluster_hostname status \
@@ -102,6 +102,9 @@ pub struct SessionRow {
     /// Its kernels, where one session was asked for.
     #[serde(default, deserialize_with = "null_is_empty", rename = "containers")]
     pub kernels: Vec<KernelRow>,
+    /// What the idle checks say: checker to its report.
+    #[serde(default, deserialize_with = "json_string")]
+    pub idle_checks: BTreeMap<String, Value>,
 }
 
 /// What a command in a session came to.
@@ -129,6 +132,16 @@ struct List {
 #[derive(Deserialize)]
 struct OneData {
     compute_session: Option<SessionRow>,
+}
+
+#[derive(Deserialize)]
+struct OwnerData {
+    user: Option<OwnerRow>,
+}
+
+#[derive(Deserialize)]
+struct OwnerRow {
+    main_access_key: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -228,12 +241,51 @@ impl Client {
         self.done(call).await
     }
 
-    /// The log of a session's main kernel.
+    /// Starts a session's kernels again, in their homes. Sent once.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] when it does not run, or with 501 by managers that don't do that any more.
+    pub async fn restart_session(&self, session: &str) -> Result<(), Error> {
+        self.done(Call::patch(&["session", session])).await
+    }
+
+    /// Interrupts what was run in a session.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] when it does not run.
+    pub async fn interrupt_session(&self, session: &str) -> Result<(), Error> {
+        self.done(Call::post(&["session", session, "interrupt"]).json(&json!({}))?)
+            .await
+    }
+
+    /// The access key under which an administrator acts for a user.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] with 404 when there is no such user, or none that the account may see.
+    pub async fn access_key_of(&self, email: &str) -> Result<String, Error> {
+        let query = "query($email: String) { user(email: $email) { main_access_key } }";
+        let data: OwnerData = self.query(query, json!({ "email": email })).await?;
+        data.user
+            .and_then(|user| user.main_access_key)
+            .ok_or_else(|| Error::Manager {
+                status: 404,
+                problem: Box::new(protocol::problem::Problem::new(
+                    "object-not-found",
+                    format!("There is no user {email}."),
+                )),
+            })
+    }
+
+    /// The log of one of a session's kernels; of the main one without `kernel`.
     ///
     /// # Errors
     /// [`Error::Manager`] when there is none.
-    pub async fn session_logs(&self, session: &str) -> Result<String, Error> {
-        let logs: Logs = self.json(Call::get(&["session", session, "logs"])).await?;
+    pub async fn session_logs(&self, session: &str, kernel: Option<Uuid>) -> Result<String, Error> {
+        let mut call = Call::get(&["session", session, "logs"]);
+        if let Some(kernel) = kernel {
+            call = call.query("kernel_id", kernel.to_string());
+        }
+        let logs: Logs = self.json(call).await?;
         Ok(logs.result.logs)
     }
 

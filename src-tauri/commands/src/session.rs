@@ -2,12 +2,12 @@
 
 mod find;
 mod launch;
+mod life;
 mod list;
 mod watch;
 
 use std::time::Duration;
 
-use client::protocol::api::gangway::Save;
 use client::protocol::name;
 use client::protocol::session as wire;
 use client::{Client, SessionRow};
@@ -15,12 +15,13 @@ use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::types::{
-    ExecResult, Failure, FailureCode, Saved, Session, SessionExec, SessionRef, SessionRename,
-    SessionSave, SessionTerminate, SessionWait, Tag, Unsaved, UnsavedFile,
+    ExecResult, Failure, FailureCode, Session, SessionExec, SessionRef, SessionRename,
+    SessionTerminate, SessionWait, Tag,
 };
 
 pub(crate) use find::{find, find_running};
 pub(crate) use launch::launch;
+pub(crate) use life::{interrupt, restart, save, unsaved};
 pub(crate) use list::list;
 pub(crate) use watch::{follow_log, logs, stats};
 
@@ -136,37 +137,6 @@ pub(crate) async fn terminate(
         .remember_session(&context.profile_name()?, &session)
         .await;
     Ok(session)
-}
-
-pub(crate) async fn unsaved(context: &Context, request: SessionRef) -> Result<Unsaved, Failure> {
-    let client = context.client().await?;
-    let row = find_running(&client, &request.session).await?;
-    let found = client.unsaved(&row.session_id.to_string()).await?;
-    let file = |file: client::protocol::api::gangway::UnsavedFile| UnsavedFile {
-        path: file.path,
-        size: file.size,
-    };
-    Ok(Unsaved {
-        files: found.files,
-        bytes: found.bytes,
-        truncated: found.truncated,
-        largest: found.largest.into_iter().map(file).collect(),
-    })
-}
-
-pub(crate) async fn save(context: &Context, request: SessionSave) -> Result<Saved, Failure> {
-    let client = context.client().await?;
-    let row = find_running(&client, &request.session).await?;
-    let save = Save {
-        folder: request.folder,
-        path: Some(request.path.unwrap_or(row.name)),
-    };
-    let saved = client.save_home(&row.session_id.to_string(), &save).await?;
-    context.changed(Tag::Folder, None);
-    Ok(Saved {
-        files: saved.files,
-        bytes: saved.bytes,
-    })
 }
 
 pub(crate) async fn exec(context: &Context, request: SessionExec) -> Result<ExecResult, Failure> {

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::types::{
-    Allowed, AppProtocol, Notice, ServicePort, Session, SessionActions, SessionKernel,
-    SessionResult, SessionStatus, SessionType,
+    Allowed, AppProtocol, IdleCheck, Notice, ServicePort, Session, SessionActions, SessionKernel,
+    SessionResult, SessionStatus, SessionType, Waiting,
 };
 
 /// Only of a cluster: what a session of one is says all about its kernel.
@@ -45,7 +45,9 @@ impl From<SessionRow> for Session {
             rename: allowed(Action::Rename),
             logs: allowed(Action::ReadLog),
             save: allowed(Action::OpenApp),
+            restart: Some(allowed(Action::Restart)),
         };
+        let waiting = waiting(&row);
         Self {
             id: row.session_id,
             name: row.name,
@@ -73,8 +75,40 @@ impl From<SessionRow> for Session {
             kernels: kernels(row.kernels),
             mounts: row.mounts,
             notices: Vec::new(),
+            waiting,
+            idle_checks: row.idle_checks.iter().map(idle_check).collect(),
             actions,
         }
+    }
+}
+
+/// Why a session waits; nothing once it has its place.
+fn waiting(row: &SessionRow) -> Option<Waiting> {
+    use wire::SessionStatus as S;
+    if !matches!(row.status, S::Pending | S::Deprioritizing | S::Reserved) {
+        return None;
+    }
+    let scheduler = row.status_data.get("scheduler")?;
+    let tries = scheduler.get("retries").and_then(Value::as_u64);
+    Some(Waiting {
+        message: scheduler.get("msg")?.as_str()?.to_owned(),
+        tries: u32::try_from(tries.unwrap_or_default()).unwrap_or(u32::MAX),
+        last_try: time(scheduler.get("last_try").and_then(Value::as_str)),
+    })
+}
+
+fn idle_check((name, report): (&String, &Value)) -> IdleCheck {
+    let remaining = report.get("remaining").and_then(Value::as_f64);
+    let kind = report.get("remaining_time_type").and_then(Value::as_str);
+    let resources = report.pointer("/extra/resources").cloned();
+    IdleCheck {
+        name: name.clone(),
+        remaining_s: remaining.map(|seconds| seconds.max(0.0)),
+        grace: kind == Some("grace_period"),
+        // A form that is not known is as if there were none.
+        resources: resources
+            .and_then(|resources| serde_json::from_value(resources).ok())
+            .unwrap_or_default(),
     }
 }
 

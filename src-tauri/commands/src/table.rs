@@ -189,10 +189,12 @@ table! {
         "session.show" SessionRef => Session, Read, ALL, Here, [Session] => crate::session::show;
         "session.launch" LaunchRequest => Session, Change, ALL, Here, [Session, History] => crate::session::launch;
         "session.rename" SessionRename => Session, Change, ALL, Here, [Session] => crate::session::rename;
+        "session.restart" SessionRef => Session, Destroy, ALL, Here, [Session] => crate::session::restart;
+        "session.interrupt" SessionInterrupt => Nothing, Change, ALL, Here, [] => crate::session::interrupt;
         "session.terminate" SessionTerminate => Session, Destroy, ALL, Here, [Session] => crate::session::terminate;
         "session.unsaved" SessionRef => Unsaved, Read, ALL, Here, [Session] => crate::session::unsaved;
         "session.save" SessionSave => Saved, Change, ALL, Here, [Folder] => crate::session::save;
-        "session.logs" SessionRef => SessionLogs, Read, ALL, Here, [Session] => crate::session::logs;
+        "session.logs" SessionLogsRequest => SessionLogs, Read, ALL, Here, [Session] => crate::session::logs;
         "session.stats" SessionRef => Stats, Read, ALL, Here, [Session] => crate::session::stats;
         "session.exec" SessionExec => ExecResult, Change, ALL, Here, [] => crate::session::exec;
         "session.wait" SessionWait => Session, Read, ALL, Here, [Session] => crate::session::wait;

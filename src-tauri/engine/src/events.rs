@@ -1,5 +1,9 @@
 //! What happens to sessions, told to everyone who listens. Only a hint: the truth is the store.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use protocol::session::SessionResult;
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 use uuid::Uuid;
@@ -21,6 +25,17 @@ pub(crate) struct SessionEvent {
     pub(crate) exit_code: Option<i32>,
     /// Of a kernel's event.
     pub(crate) kernel: Option<KernelPart>,
+    /// Of a session whose owner wants to be called.
+    pub(crate) callback: Option<Arc<Callback>>,
+}
+
+/// Whom to call about a session, and what they are told besides the event.
+#[derive(Debug)]
+pub(crate) struct Callback {
+    pub(crate) url: String,
+    pub(crate) status_history: BTreeMap<String, String>,
+    pub(crate) status_data: Value,
+    pub(crate) result: SessionResult,
 }
 
 /// What a kernel's event says more than its session's.

@@ -6,8 +6,10 @@
 
 #![recursion_limit = "256"]
 
+mod activity;
 mod app;
 mod auth;
+mod callback;
 mod error;
 mod events;
 mod graphql;
@@ -33,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use lock::{Beacon, Lock, LockError};
-use state::{App, Kernels, Nudge, Parts, Trouble};
+use state::{App, Kernels, Measured, Nudge, Parts, Trouble};
 
 /// How long open requests may take to end when the engine stops.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -182,6 +184,9 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         kernels: Kernels::default(),
         runs: app::execute::Runs::default(),
         events: events::Events::default(),
+        activity: activity::Activity::new(clock),
+        idle: app::idle::Idle::default(),
+        measured: Measured::default(),
         nudge: Nudge::default(),
         trouble: Trouble::default(),
         rate: auth::RateLimiter::default(),
@@ -194,6 +199,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     reconcile::start(&app, &tasks)
         .await
         .map_err(|problem| StartError::Prepare(problem.to_string()))?;
+    tasks.spawn(callback::run(app.clone()));
     let router = rest::router(app.clone());
     let stop = app.stop.clone();
     tasks.spawn(async move {

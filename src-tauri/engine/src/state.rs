@@ -10,7 +10,9 @@ use runtime::{Kernel, KernelId, Runtime};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::activity::Activity;
 use crate::app::execute::Runs;
+use crate::app::idle::Idle;
 use crate::auth::RateLimiter;
 use crate::error::Problem;
 use crate::events::Events;
@@ -34,6 +36,12 @@ pub(crate) struct Parts {
     pub(crate) runs: Runs,
     /// What happens to sessions, for those who listen.
     pub(crate) events: Events,
+    /// When the users of sessions last exchanged data with them.
+    pub(crate) activity: Activity,
+    /// What the idle checks found.
+    pub(crate) idle: Idle,
+    /// What running kernels measured last.
+    pub(crate) measured: Measured,
     /// Wakes the reconcilers.
     pub(crate) nudge: Nudge,
     /// Why the reconcilers can't go on for now, such as a full disk.
@@ -84,11 +92,47 @@ impl Kernels {
             .insert(kernel.id(), kernel);
     }
 
+    /// Whether this very handle is the one in use: a restarted kernel has another.
+    pub(crate) fn is_current(&self, kernel: &Arc<dyn Kernel>) -> bool {
+        self.get(kernel.id())
+            .is_some_and(|current| Arc::ptr_eq(&current, kernel))
+    }
+
     pub(crate) fn remove(&self, id: KernelId) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&id);
+    }
+}
+
+/// What running kernels measured last: of a kernel that ends by itself nothing else is known.
+#[derive(Default)]
+pub(crate) struct Measured(Mutex<HashMap<KernelId, serde_json::Value>>);
+
+impl Measured {
+    pub(crate) fn put(&self, id: KernelId, metrics: serde_json::Value) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, metrics);
+    }
+
+    /// What is known of a kernel that runs.
+    pub(crate) fn get(&self, id: KernelId) -> Option<serde_json::Value> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
+    }
+
+    /// Takes out what is known of a kernel.
+    pub(crate) fn take(&self, id: KernelId) -> Option<serde_json::Value> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id)
     }
 }
 
@@ -98,6 +142,7 @@ pub(crate) struct Nudge {
     pub(crate) schedule: Notify,
     pub(crate) start: Notify,
     pub(crate) stop: Notify,
+    pub(crate) idle: Notify,
 }
 
 /// What keeps the reconcilers from their work. They try again by themselves; who waits for them is

@@ -1,10 +1,14 @@
 //! Sessions and kernels: statuses, what may follow what, and what may be done when
 //! (protocol page "Sessions" §3).
 
+mod action;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use action::{Action, Hindrance, allowed};
 
 macro_rules! wire_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
@@ -242,6 +246,18 @@ pub enum Event {
     Terminated,
     /// It is ended at once, the cleaning comes after.
     ForceTerminated,
+    /// The scheduler gave it up for now.
+    Deprioritized,
+    /// Others are to make room for it.
+    Reserved,
+    /// It has to make room for another.
+    Preempted,
+    /// It goes back to the queue for that.
+    Rescheduling,
+    /// Some of its kernels have trouble.
+    Degraded,
+    /// Nobody knows what is left of it.
+    Failed,
 }
 
 /// What may not happen in this status.
@@ -276,10 +292,18 @@ pub fn next(status: SessionStatus, event: Event) -> Result<SessionStatus, Invali
             | S::Pulling
             | S::Prepared
             | S::Creating
+            | S::Deprioritizing
+            | S::Reserved
             | S::Rescheduling,
             Event::Rescheduled,
         ) => S::Pending,
         (S::Running | S::RunningDegraded | S::Restarting, Event::Restarting) => S::Restarting,
+        (S::Pending | S::Deprioritizing, Event::Deprioritized) => S::Deprioritizing,
+        (S::Pending | S::Reserved, Event::Reserved) => S::Reserved,
+        (S::Running | S::RunningDegraded | S::Preempted, Event::Preempted) => S::Preempted,
+        (S::Preempted | S::Rescheduling, Event::Rescheduling) => S::Rescheduling,
+        (S::Running | S::RunningDegraded, Event::Degraded) => S::RunningDegraded,
+        (status, Event::Failed) if !status.is_terminal() => S::Error,
         (S::Pending | S::Deprioritizing | S::Cancelled, Event::Terminate) => S::Cancelled,
         (S::Pending | S::Deprioritizing, Event::ForceTerminated) => S::Cancelled,
         (status, Event::ForceTerminated) if !status.is_terminal() => S::Terminated,
@@ -291,79 +315,12 @@ pub fn next(status: SessionStatus, event: Event) -> Result<SessionStatus, Invali
     Ok(next)
 }
 
-/// Something that a person may want to do with a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Open an app, a terminal, a tunnel, or its files.
-    OpenApp,
-    /// Give it another name.
-    Rename,
-    /// Start its kernels again.
-    Restart,
-    /// End it.
-    Terminate,
-    /// End it without waiting for its agent.
-    ForceTerminate,
-    /// Save it as an image.
-    Commit,
-    /// Read its log.
-    ReadLog,
-}
-
-/// Why an [`Action`] is not possible now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "kebab-case")]
-pub enum Hindrance {
-    /// It has not begun to run.
-    #[error("the session is not running yet")]
-    NotRunningYet,
-    /// It is being ended.
-    #[error("the session is being terminated")]
-    Terminating,
-    /// It is over.
-    #[error("the session has ended")]
-    Ended,
-    /// Only interactive sessions can do that.
-    #[error("only an interactive session can do that")]
-    NotInteractive,
-}
-
-/// Whether `action` makes sense for a session of type `kind` in `status`.
-pub const fn allowed(
-    action: Action,
-    status: SessionStatus,
-    kind: SessionType,
-) -> Result<(), Hindrance> {
-    use SessionStatus as S;
-    let ended = status.is_terminal();
-    match action {
-        Action::ReadLog => match status {
-            S::Pending | S::Reserved | S::Scheduled | S::Deprioritizing => {
-                Err(Hindrance::NotRunningYet)
-            }
-            _ => Ok(()),
-        },
-        Action::ForceTerminate if ended => Err(Hindrance::Ended),
-        Action::ForceTerminate => Ok(()),
-        _ if ended => Err(Hindrance::Ended),
-        _ if matches!(status, S::Terminating) => Err(Hindrance::Terminating),
-        Action::Terminate | Action::Rename => Ok(()),
-        Action::Commit if !matches!(kind, SessionType::Interactive) => {
-            Err(Hindrance::NotInteractive)
-        }
-        Action::OpenApp | Action::Restart | Action::Commit => match status {
-            S::Running | S::RunningDegraded => Ok(()),
-            _ => Err(Hindrance::NotRunningYet),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use SessionStatus as S;
 
-    const EVENTS: [Event; 11] = [
+    const EVENTS: [Event; 17] = [
         Event::Scheduled,
         Event::Preparing,
         Event::Pulling,
@@ -375,6 +332,12 @@ mod tests {
         Event::Terminate,
         Event::Terminated,
         Event::ForceTerminated,
+        Event::Deprioritized,
+        Event::Reserved,
+        Event::Preempted,
+        Event::Rescheduling,
+        Event::Degraded,
+        Event::Failed,
     ];
 
     #[test]
@@ -393,6 +356,34 @@ mod tests {
             status = next(status, event).unwrap();
             assert_eq!(status, expected);
         }
+    }
+
+    #[test]
+    fn making_room_for_another() {
+        let life = [
+            (Event::Preempted, S::Preempted),
+            (Event::Rescheduling, S::Rescheduling),
+            (Event::Rescheduled, S::Pending),
+            (Event::Deprioritized, S::Deprioritizing),
+            (Event::Rescheduled, S::Pending),
+            (Event::Reserved, S::Reserved),
+            (Event::Scheduled, S::Scheduled),
+        ];
+        let mut status = S::Running;
+        for (event, expected) in life {
+            status = next(status, event).unwrap();
+            assert_eq!(status, expected);
+        }
+    }
+
+    #[test]
+    fn a_session_is_started_again_where_it_is() {
+        assert_eq!(next(S::Running, Event::Restarting), Ok(S::Restarting));
+        assert_eq!(next(S::Restarting, Event::Started), Ok(S::Running));
+        assert_eq!(next(S::Restarting, Event::Terminate), Ok(S::Terminating));
+        assert!(next(S::Pending, Event::Restarting).is_err());
+        assert_eq!(next(S::Running, Event::Degraded), Ok(S::RunningDegraded));
+        assert_eq!(next(S::RunningDegraded, Event::Started), Ok(S::Running));
     }
 
     #[test]
@@ -435,31 +426,5 @@ mod tests {
         assert_eq!("running".parse(), Ok(S::Running));
         assert_eq!("BATCH".parse(), Ok(SessionType::Batch));
         assert!("asleep".parse::<S>().is_err());
-    }
-
-    #[test]
-    fn actions_say_why_not() {
-        let kind = SessionType::Interactive;
-        assert_eq!(allowed(Action::OpenApp, S::Running, kind), Ok(()));
-        assert_eq!(
-            allowed(Action::OpenApp, S::Pending, kind),
-            Err(Hindrance::NotRunningYet)
-        );
-        assert_eq!(
-            allowed(Action::Terminate, S::Terminating, kind),
-            Err(Hindrance::Terminating)
-        );
-        assert_eq!(
-            allowed(Action::ForceTerminate, S::Terminating, kind),
-            Ok(())
-        );
-        assert_eq!(
-            allowed(Action::Terminate, S::Terminated, kind),
-            Err(Hindrance::Ended)
-        );
-        assert_eq!(
-            allowed(Action::Commit, S::Running, SessionType::Batch),
-            Err(Hindrance::NotInteractive)
-        );
     }
 }

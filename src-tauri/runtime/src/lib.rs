@@ -58,6 +58,21 @@ pub trait Runtime: Send + Sync {
     /// Starts a kernel; returns when its runner takes work. Nothing is left behind on failure.
     async fn start(&self, spec: KernelSpec) -> Result<Arc<dyn Kernel>, RuntimeError>;
 
+    /// Starts an ended kernel again, in the home that it left. What was running in it is gone. On
+    /// failure the home stays.
+    async fn restart(&self, spec: KernelSpec) -> Result<Arc<dyn Kernel>, RuntimeError> {
+        Err(RuntimeError::Invalid(format!(
+            "kernel {} runs where nothing can be started again",
+            spec.kernel_id
+        )))
+    }
+
+    /// The home that an ended kernel left; `None` when nothing is left of it.
+    async fn home(&self, id: KernelId) -> Result<Option<Arc<dyn Home>>, RuntimeError> {
+        let _ = id;
+        Ok(None)
+    }
+
     /// Finds a kernel that was started by an earlier process of the engine; `None` when it no
     /// longer runs (its log may still be there: [`Runtime::logs`], [`Runtime::exit`]).
     async fn adopt(&self, id: KernelId) -> Result<Option<Arc<dyn Kernel>>, RuntimeError>;
@@ -169,6 +184,22 @@ pub trait Kernel: Send + Sync {
 
     /// Ends it: processes get SIGTERM and `grace`, then all are killed. Returns when it is gone.
     async fn terminate(&self, grace: Duration) -> Result<Exit, RuntimeError>;
+}
+
+/// What an ended kernel left of its home: to be read and saved, not changed.
+#[async_trait]
+pub trait Home: Send + Sync {
+    /// Lists a directory; paths are relative to `/home/work` and can't leave it.
+    async fn list_files(&self, path: &str) -> Result<Vec<FileEntry>, RuntimeError>;
+
+    /// Opens a regular file to read it. No link is followed.
+    async fn open_file(&self, path: &str) -> Result<tokio::fs::File, RuntimeError>;
+
+    /// Files that go with the home; at most `limit` are counted.
+    async fn unsaved(&self, limit: usize) -> Result<Unsaved, RuntimeError>;
+
+    /// Copies them into a directory of the host, given to [`Runtime::owner`].
+    async fn save_unsaved(&self, directory: &Path) -> Result<Saved, RuntimeError>;
 }
 
 /// A machine that a runtime offers.

@@ -29,13 +29,15 @@ pub(crate) fn check(spec: &KernelSpec) -> Result<(), RuntimeError> {
     Ok(())
 }
 
-/// The plan, without the cluster; `environ` are variables under those of the session.
+/// The plan, without the cluster; `environ` are variables under those of the session, and `seeds`
+/// make its keys.
 pub(crate) fn runner(
     spec: &KernelSpec,
     mut environ: BTreeMap<String, String>,
-) -> Result<RunnerPlan, RuntimeError> {
+    seeds: [[u8; 32]; 2],
+) -> RunnerPlan {
     environ.extend(spec.environ.clone());
-    Ok(RunnerPlan {
+    RunnerPlan {
         environ,
         path_prefix: spec.path_prefix.clone(),
         service_ports: spec.service_ports.clone(),
@@ -61,10 +63,15 @@ pub(crate) fn runner(
             .filter(|target| target.starts_with(HOME))
             .collect(),
         cpu: spec.limits.cpu,
-        seeds: [seed()?, seed()?],
+        seeds,
         log_limit: LOG_LIMIT,
         cluster: None,
-    })
+    }
+}
+
+/// Seeds of a new kernel's keys.
+pub(crate) fn seeds() -> Result<[[u8; 32]; 2], RuntimeError> {
+    Ok([seed()?, seed()?])
 }
 
 fn seed() -> Result<[u8; 32], RuntimeError> {

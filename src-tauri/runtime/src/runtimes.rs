@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    Exit, ImageRoot, Kernel, KernelId, KernelSpec, Node, Notice, Owner, Runtime, RuntimeError,
+    Exit, Home, ImageRoot, Kernel, KernelId, KernelSpec, Node, Notice, Owner, Runtime, RuntimeError,
     container::{ContainerImage, Containers},
     sandbox::Sandbox,
 };
@@ -58,6 +58,22 @@ impl Runtime for Runtimes {
                 source: "neither Docker nor Podman answers on this computer".into(),
             }),
             _ => self.sandbox.start(spec).await,
+        }
+    }
+
+    async fn restart(&self, spec: KernelSpec) -> Result<Arc<dyn Kernel>, RuntimeError> {
+        match self.containers_of(spec.kernel_id) {
+            Some(_) => Err(RuntimeError::Invalid(
+                "a container can't be started again in the home that it left".to_owned(),
+            )),
+            None => self.sandbox.restart(spec).await,
+        }
+    }
+
+    async fn home(&self, id: KernelId) -> Result<Option<Arc<dyn Home>>, RuntimeError> {
+        match self.containers_of(id) {
+            Some(_) => Ok(None),
+            None => self.sandbox.home(id).await,
         }
     }
 

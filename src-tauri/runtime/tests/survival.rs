@@ -183,3 +183,37 @@ async fn a_session_of_an_earlier_run_of_the_computer_says_so() {
     assert_eq!(next.exit(id).await.unwrap(), Some(Exit::HostRestarted));
     world.close().await;
 }
+
+#[tokio::test]
+async fn a_restarted_kernel_keeps_its_home_and_its_keys() {
+    let world = World::new();
+    let spec = KernelSpec::minimal(KernelId::new_v4(), "test");
+    let kernel = world.sandbox.start(spec.clone()).await.unwrap();
+    sh(&*kernel, "echo kept > note; sleep 1000 &").await;
+    let key = kernel.ssh_info().await.unwrap().host_key;
+    kernel.terminate(Duration::ZERO).await.unwrap();
+
+    // Between the two the home can be read and saved, without what the runner has put there.
+    let home = world.sandbox.home(spec.kernel_id).await.unwrap().unwrap();
+    let left = home.unsaved(100).await.unwrap();
+    let names: Vec<_> = left.listed.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(names, ["note"]);
+    assert!(home.open_file("../kernel.json").await.is_err());
+    let folder = world.folder("folder");
+    assert_eq!(home.save_unsaved(&folder).await.unwrap().files, 1);
+    assert_eq!(
+        std::fs::read_to_string(folder.join("note")).unwrap(),
+        "kept\n"
+    );
+
+    let kernel = world.sandbox.restart(spec.clone()).await.unwrap();
+    let ran = sh(&*kernel, "cat note; pgrep sleep || echo alone").await;
+    assert_eq!(ran.stdout, "kept\nalone\n");
+    assert_eq!(kernel.ssh_info().await.unwrap().host_key, key);
+    let door = SshDoor::open(kernel.clone()).await;
+    assert_eq!(text(&door.ssh(&["cat note"]).await.stdout), "kept\n");
+    kernel.terminate(Duration::ZERO).await.unwrap();
+    let unknown = KernelSpec::minimal(KernelId::new_v4(), "test");
+    assert!(world.sandbox.restart(unknown).await.is_err());
+    world.close().await;
+}

@@ -32,6 +32,27 @@ pub(crate) enum SessionVerb {
         /// Go on with what is added to it
         #[arg(long, short)]
         follow: bool,
+        /// Id of one of its kernels; the main one when absent
+        #[arg(long, value_name = "ID", conflicts_with = "follow")]
+        kernel: Option<uuid::Uuid>,
+    },
+    /// Start it again: its processes end, its home stays
+    Restart {
+        /// Name or id of the session, or a start of one
+        session: String,
+    },
+    /// Interrupt what `exec` runs in it, as Ctrl-C does
+    Interrupt {
+        /// Name or id of the session, or a start of one
+        session: String,
+    },
+    /// Copy files that would go with it into a data folder; also after its end, while they are kept
+    Save {
+        /// Name or id of the session, or a start of one
+        session: String,
+        /// Data folder
+        #[arg(value_name = "FOLDER[:PATH]")]
+        folder: String,
     },
     /// Give it another name
     Rename {
@@ -124,6 +145,21 @@ pub(crate) struct LaunchArgs {
     /// Containers
     #[arg(long, value_name = "N")]
     pub(super) cluster_size: Option<u32>,
+    /// E-mail address of the owner, when you launch it for somebody else
+    #[arg(long, value_name = "EMAIL")]
+    pub(super) owner: Option<String>,
+    /// Session that must succeed before this one begins
+    #[arg(long, value_name = "SESSION")]
+    pub(super) depends_on: Vec<String>,
+    /// 0 to 100, higher goes first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=100))]
+    pub(super) priority: Option<i32>,
+    /// Address that is called when the status changes
+    #[arg(long, value_name = "URL")]
+    pub(super) callback_url: Option<String>,
+    /// Launch so many, with a number at the end of their names
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(super) count: u32,
     /// Run this command and end
     #[arg(long, value_name = "COMMAND")]
     pub(super) batch: Option<String>,

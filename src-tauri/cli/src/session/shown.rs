@@ -89,6 +89,22 @@ pub(super) fn human(session: &Session) -> String {
         });
         shown.push_str(&grid(["KERNEL", "ID", "STATUS"], rows));
     }
+    if let Some(waiting) = &session.waiting {
+        let tries = waiting.tries;
+        shown.push_str(&format!("Waits: {} (tries: {tries})\n", waiting.message));
+    }
+    for check in &session.idle_checks {
+        let name = check.name.replace('_', " ");
+        match check.remaining_s {
+            Some(left) if check.grace => {
+                shown.push_str(&format!("Idle check: {name}, judged in {left:.0} s\n"));
+            }
+            Some(left) => {
+                shown.push_str(&format!("Idle check: {name}, ends in {left:.0} s\n"));
+            }
+            None => {}
+        }
+    }
     for notice in &session.notices {
         shown.push_str(&format!("Notice: {}\n", notice.message));
     }

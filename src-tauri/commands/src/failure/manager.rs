@@ -61,6 +61,7 @@ fn manager(status: u16, problem: &Problem) -> Failure {
         (_, "password-expired") => Code::PasswordExpired,
         (_, "active-login-session-exists") => Code::LoggedInElsewhere,
         (_, "session-already-exists") => Code::SessionNameTaken,
+        (_, "kernel-not-ready") => Code::SessionNotReady,
         (_, "too-many-sessions-matched") => Code::SessionAmbiguous,
         (_, "vfolder-already-exists") => Code::FolderNameTaken,
         (_, "vfolder-filter-status-failed" | "vfolder-deletion-not-allowed") => Code::FolderBusy,

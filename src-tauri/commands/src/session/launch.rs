@@ -11,7 +11,7 @@ use client::protocol::session::{self as wire, ClusterMode};
 use client::{Client, SessionRow};
 use serde_json::Value;
 
-use super::{LAUNCH_WAIT, wait_until, with_notices};
+use super::{LAUNCH_WAIT, find, wait_until, with_notices};
 use crate::context::Context;
 use crate::types::{Failure, FailureCode, LaunchRequest, Session, Tag};
 
@@ -37,7 +37,9 @@ pub(crate) async fn launch(context: &Context, request: LaunchRequest) -> Result<
         )
         .await;
     let row = client.session(created.session_id).await?;
-    let row = if request.wait {
+    // What is to begin later, or after others, would be waited for in vain.
+    let later = create.starts_at.is_some() || create.dependencies.is_some();
+    let row = if request.wait && !later {
         let patience = request
             .wait_timeout_s
             .map_or(LAUNCH_WAIT, Duration::from_secs);
@@ -103,6 +105,14 @@ async fn create(
             "this manager can't show environments of this computer to a session",
         ));
     }
+    let owner_access_key = match &request.owner {
+        Some(email) => Some(client.access_key_of(email).await?),
+        None => None,
+    };
+    let mut dependencies = Vec::with_capacity(request.depends_on.len());
+    for named in &request.depends_on {
+        dependencies.push(find(client, named).await?.session_id.to_string());
+    }
     let batch = request.batch.as_ref();
     let session_type = match (request.session_type, batch) {
         (_, Some(_)) => wire::SessionType::Batch,
@@ -124,17 +134,19 @@ async fn create(
         cluster_mode: ClusterMode::SingleNode,
         config: config(request),
         tag: None,
-        enqueue_only: !request.wait,
+        enqueue_only: !request.wait
+            || !request.depends_on.is_empty()
+            || batch.is_some_and(|job| job.starts_at.is_some()),
         max_wait_seconds: MANAGER_WAIT_S,
         starts_at: batch.and_then(|job| job.starts_at.clone()),
         batch_timeout: batch.and_then(|job| job.timeout.clone()).map(Value::from),
         reuse: false,
         startup_command: batch.map(|job| job.command.clone()),
         bootstrap_script: request.bootstrap.clone(),
-        dependencies: None,
-        callback_url: None,
-        owner_access_key: None,
-        priority: 10,
+        dependencies: (!dependencies.is_empty()).then_some(dependencies),
+        callback_url: request.callback_url.clone(),
+        owner_access_key,
+        priority: request.priority.unwrap_or(10),
     })
 }
 

@@ -8,16 +8,21 @@ use serde_json::Value;
 
 use super::{find, find_running};
 use crate::context::Context;
-use crate::types::{Failure, LogText, Metric, SessionLogs, SessionRef, Stats};
+use crate::types::{Failure, LogText, Metric, SessionLogs, SessionLogsRequest, SessionRef, Stats};
 
 /// A log is asked for anew: the protocol has no stream of it.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
 
-pub(crate) async fn logs(context: &Context, request: SessionRef) -> Result<SessionLogs, Failure> {
+pub(crate) async fn logs(
+    context: &Context,
+    request: SessionLogsRequest,
+) -> Result<SessionLogs, Failure> {
     let client = context.client().await?;
     let row = find(&client, &request.session).await?;
     Ok(SessionLogs {
-        text: client.session_logs(&row.session_id.to_string()).await?,
+        text: client
+            .session_logs(&row.session_id.to_string(), request.kernel)
+            .await?,
     })
 }
 
@@ -37,7 +42,7 @@ pub(crate) async fn follow_log(
             }
             loop {
                 let step = async {
-                    let text = client.session_logs(&id.to_string()).await?;
+                    let text = client.session_logs(&id.to_string(), None).await?;
                     let ended = client.session(id).await?.status.is_terminal();
                     Ok::<_, client::Error>((text, ended))
                 };

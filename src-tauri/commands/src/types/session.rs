@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use uuid::Uuid;
 
-use super::{Failure, ServicePort};
+use super::{Failure, IdleCheck, ServicePort, Waiting};
 
 /// Status of a session, as on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
@@ -85,6 +85,10 @@ pub struct SessionActions {
     pub logs: Allowed,
     /// Save files of its home to a data folder.
     pub save: Allowed,
+    /// Start it again in its home.
+    #[serde(default)]
+    #[ts(optional)]
+    pub restart: Option<Allowed>,
 }
 
 /// Something that the user should know about a session (limits are advisory, no network, …).
@@ -160,6 +164,14 @@ pub struct Session {
     pub mounts: Vec<String>,
     /// What the user should know.
     pub notices: Vec<Notice>,
+    /// Why it waits for its place, while it does.
+    #[serde(default)]
+    #[ts(optional)]
+    pub waiting: Option<Waiting>,
+    /// What the idle checks say.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub idle_checks: Vec<IdleCheck>,
     /// What may be done now.
     pub actions: SessionActions,
 }
@@ -271,6 +283,15 @@ pub struct LaunchRequest {
     pub batch: Option<BatchJob>,
     /// Script that runs first.
     pub bootstrap: Option<String>,
+    /// Sessions that must succeed before it begins.
+    #[ts(optional, as = "Option<_>")]
+    pub depends_on: Vec<String>,
+    /// E-mail address of its owner, when an administrator launches it for somebody else.
+    pub owner: Option<String>,
+    /// 0 to 100, higher goes first; 10 when absent.
+    pub priority: Option<i32>,
+    /// Address that is called when its status changes.
+    pub callback_url: Option<String>,
     /// Containers; 1 when absent.
     pub cluster_size: Option<u32>,
     /// Wait until it can be used.
@@ -347,6 +368,17 @@ pub struct Saved {
     pub files: u64,
     /// Their size together.
     pub bytes: u64,
+}
+
+/// Names a session's log.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[ts(optional_fields = nullable)]
+pub struct SessionLogsRequest {
+    /// The session.
+    pub session: String,
+    /// One of its kernels; the main one when absent.
+    #[serde(default)]
+    pub kernel: Option<Uuid>,
 }
 
 /// The log of a session's main process.

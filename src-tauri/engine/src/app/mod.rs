@@ -1,11 +1,15 @@
 //! What requests mean: permission, policy, and every change of the store.
 
+pub(crate) mod abuse;
 pub(crate) mod admin;
 pub(crate) mod bootstrap;
+pub(crate) mod config;
+pub(crate) mod delegation;
 pub(crate) mod dotfile;
 pub(crate) mod execute;
 pub(crate) mod fair_share;
 pub(crate) mod folder;
+pub(crate) mod idle;
 pub(crate) mod image;
 pub(crate) mod image_container;
 pub(crate) mod notice;
@@ -18,7 +22,11 @@ pub(crate) mod session_batch;
 pub(crate) mod session_check;
 pub(crate) mod session_create;
 pub(crate) mod session_environment;
+pub(crate) mod session_home;
+pub(crate) mod session_info;
 pub(crate) mod session_mount;
+pub(crate) mod session_restart;
 pub(crate) mod session_save;
 pub(crate) mod transition;
+pub(crate) mod usage;
 pub(crate) mod user;

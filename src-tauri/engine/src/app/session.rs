@@ -13,7 +13,7 @@ use runtime::{Kernel, RuntimeError};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::notice;
+use super::delegation;
 use super::transition::advance;
 use crate::auth::Caller;
 use crate::error::Problem;
@@ -26,7 +26,8 @@ use crate::store::{self};
 pub(crate) const LOG_LIMIT: usize = 1 << 20;
 
 /// A session and its kernels, as `caller` may see them: a UUID reaches any of theirs, a name the
-/// live one. Superadmins reach everybody's by UUID, and by name on behalf of its owner.
+/// live one. Administrators reach those whom they may act for by UUID, and by name on behalf of its
+/// owner.
 pub(crate) async fn find(
     app: &App,
     caller: &Caller,
@@ -38,26 +39,19 @@ pub(crate) async fn find(
     let owner_access_key = owner_access_key.map(str::to_owned);
     app.store
         .read(move |db| {
-            let owner = match &owner_access_key {
-                Some(key) if *key != caller.keypair.access_key => {
-                    let keypair = store::keypair::get(db, key)?
-                        .ok_or_else(|| Problem::invalid_params("Unknown owner access key"))?;
-                    if keypair.user != caller.user.id && !caller.is_superadmin() {
-                        return Err(Problem::forbidden(
-                            "Only admins can perform operations on behalf of others.",
-                        ));
-                    }
-                    keypair.user
-                }
-                _ => caller.user.id,
-            };
+            let owner = delegation::owner(db, &caller, owner_access_key.as_deref())?
+                .map_or(caller.user.id, |(user, _)| user.id);
             let session = match Uuid::try_parse(&reference) {
                 Ok(id) => store::session::get(db, id)?,
                 Err(_) => store::session::live_by_name(db, owner, &reference)?,
             };
-            let session = session
-                .filter(|session| session.user == owner || caller.is_superadmin())
-                .ok_or_else(Problem::no_session)?;
+            let session = session.ok_or_else(Problem::no_session)?;
+            if session.user != owner {
+                let user = store::user::get(db, session.user)?;
+                if !user.is_some_and(|user| delegation::may_act_for(&caller, &user)) {
+                    return Err(Problem::no_session());
+                }
+            }
             let kernels = store::kernel::of_session(db, session.id)?;
             Ok((session, kernels))
         })
@@ -141,21 +135,36 @@ pub(crate) fn failure_text(session: &Session) -> Option<&str> {
         .and_then(Value::as_str)
 }
 
-/// Asks for the end of a session. The answer's `stats`.
+/// Asks for the end of a session on its owner's behalf. The answer's `stats`.
 pub(crate) async fn destroy(app: &App, session: &Session, forced: bool) -> Result<Value, Problem> {
-    let event: &'static [Event] = if forced {
-        &[Event::ForceTerminated]
-    } else {
-        &[Event::Terminate]
-    };
     let reason = if forced {
         "force-terminated"
     } else {
         "user-requested"
     };
+    Ok(match end(app, session, reason, forced).await? {
+        None => json!({}),
+        Some(SessionStatus::Cancelled) => json!({ "status": "cancelled" }),
+        Some(_) => json!({ "status": "terminated" }),
+    })
+}
+
+/// Asks for the end of a session, for whatever reason. Its status after that; `None` when it has
+/// ended already.
+pub(crate) async fn end(
+    app: &App,
+    session: &Session,
+    reason: &'static str,
+    forced: bool,
+) -> Result<Option<SessionStatus>, Problem> {
     if session.status.is_terminal() {
-        return Ok(json!({}));
+        return Ok(None);
     }
+    let event: &'static [Event] = if forced {
+        &[Event::ForceTerminated]
+    } else {
+        &[Event::Terminate]
+    };
     let moved = advance(app, session.id, event, reason, move |session, _| {
         session
             .terminate_reason
@@ -165,13 +174,7 @@ pub(crate) async fn destroy(app: &App, session: &Session, forced: bool) -> Resul
     .await?;
     app.nudge.stop.notify_one();
     app.nudge.schedule.notify_one();
-    Ok(match moved {
-        None => json!({}),
-        Some((after, _)) if after.status == SessionStatus::Cancelled => {
-            json!({ "status": "cancelled" })
-        }
-        Some(_) => json!({ "status": "terminated" }),
-    })
+    Ok(moved.map(|(after, _)| after.status))
 }
 
 /// Live sessions that wait for `id` or for one that does.
@@ -302,64 +305,6 @@ pub(crate) async fn logs(
     }
 }
 
-/// The answer of `GET /session/{s}`.
-pub(crate) async fn info(
-    app: &App,
-    session: &Session,
-    kernels: &[KernelRow],
-) -> Result<Value, Problem> {
-    let id = session.id;
-    notice::refresh(app, id, kernels).await;
-    let notices = app
-        .store
-        .read(move |db| -> Result<_, Problem> { Ok(store::notice::of_session(db, id)?) })
-        .await?;
-    let main = kernels.first();
-    let age = (app.clock)()
-        .duration_since(session.created_at.0)
-        .as_millis();
-    let last_stat = main.and_then(|kernel| kernel.last_stat.clone());
-    let mounts: Vec<&str> = session
-        .mounts
-        .iter()
-        .map(|mount| mount.name.as_str())
-        .collect();
-    Ok(json!({
-        "age": age,
-        "domainName": session.domain,
-        "groupId": session.project,
-        "userId": session.user,
-        "lang": session.image,
-        "image": session.image,
-        "architecture": session.architecture,
-        "registry": session.image.split('/').next(),
-        "tag": session.tag,
-        "containerId": main.and_then(|kernel| kernel.container_id.clone()),
-        "occupiedSlots": python(&json!(session.occupied_slots)),
-        "occupyingSlots": python(&json!(session.occupied_slots)),
-        "requestedSlots": python(&json!(session.requested_slots)),
-        "occupiedShares": "{}",
-        "environ": python(&json!(session.environ)),
-        "resourceOpts": python(&json!(session.resource_opts)),
-        "status": session.status,
-        "statusInfo": session.status_info.as_deref().unwrap_or("None"),
-        "statusData": session.status_data,
-        "creationTime": session.created_at.iso(),
-        "terminationTime": session.terminated_at.map(store::At::iso),
-        "numQueriesExecuted": session.num_queries,
-        "lastStat": last_stat,
-        "idleChecks": {},
-        "id": session.id,
-        "name": session.name,
-        "type": session.kind,
-        "result": session.result,
-        "exitCode": session.exit_code,
-        "mounts": mounts,
-        "servicePorts": main_ports(kernels),
-        "gangway_notices": notices,
-    }))
-}
-
 /// What a session waits for, and what that waited for, as a tree.
 pub(crate) async fn dependency_graph(app: &App, session: Session) -> Result<Value, Problem> {
     fn node(
@@ -394,39 +339,6 @@ pub(crate) fn status_history(session: &Session) -> &BTreeMap<String, String> {
     &session.status_history
 }
 
-/// Python's `str()` of a JSON value: what the manager sends for some maps.
-fn python(value: &Value) -> String {
-    match value {
-        Value::Null => "None".into(),
-        Value::Bool(true) => "True".into(),
-        Value::Bool(false) => "False".into(),
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => quoted(text),
-        Value::Array(items) => {
-            format!(
-                "[{}]",
-                items.iter().map(python).collect::<Vec<_>>().join(", ")
-            )
-        }
-        Value::Object(map) => {
-            let entries: Vec<_> = map
-                .iter()
-                .map(|(key, value)| format!("{}: {}", quoted(key), python(value)))
-                .collect();
-            format!("{{{}}}", entries.join(", "))
-        }
-    }
-}
-
-fn quoted(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('\n', "\\n");
-    if text.contains('\'') && !text.contains('"') {
-        format!("\"{escaped}\"")
-    } else {
-        format!("'{}'", escaped.replace('\'', "\\'"))
-    }
-}
-
 /// Moves a waiting session ahead of others, or behind them; 0 to 100.
 pub(crate) async fn set_priority(
     app: &App,
@@ -443,17 +355,4 @@ pub(crate) async fn set_priority(
         .await?;
     app.nudge.schedule.notify_one();
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn maps_as_python_prints_them() {
-        assert_eq!(
-            python(&json!({"a": "it's", "b": [1, null, true], "c": "x'\"y"})),
-            r#"{'a': "it's", 'b': [1, None, True], 'c': 'x\'"y'}"#
-        );
-    }
 }

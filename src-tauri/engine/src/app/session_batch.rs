@@ -74,7 +74,7 @@ fn batch_timeout(value: &Value) -> Result<f64, Problem> {
 }
 
 /// Seconds of `90`, `1.5h`, `2d 3h`.
-fn seconds(text: &str) -> Option<f64> {
+pub(crate) fn seconds(text: &str) -> Option<f64> {
     let text = text.trim();
     if let Ok(number) = text.parse() {
         return Some(number);

@@ -17,10 +17,11 @@ use uuid::Uuid;
 use super::session_check::{self, Asked, ImageNeeds, WAITING};
 use super::transition::session_event;
 use super::{
-    folder, image_container, resource_group, session, session_batch, session_environment,
-    session_mount,
+    delegation, folder, image_container, resource_group, session, session_batch,
+    session_environment, session_mount,
 };
 use crate::auth::Caller;
+use crate::callback;
 use crate::error::Problem;
 use crate::state::App;
 use crate::store::kernel::Kernel;
@@ -173,6 +174,13 @@ fn enqueue(
     for variable in request.config.environ.keys() {
         name::check_variable(variable)
             .map_err(|error| Problem::invalid_params(format!("environ: {error}")))?;
+    }
+    if let Some(url) = request.callback_url.as_deref()
+        && !callback::is_address(url)
+    {
+        return Err(Problem::invalid_params(
+            "callback_url: an address that begins with http:// or https:// is needed.",
+        ));
     }
     let (owner, keypair) = owner(tx, caller, request.owner_access_key.as_deref())?;
     if request.domain != owner.domain || store::domain::get(tx, &request.domain)?.is_none() {
@@ -330,18 +338,8 @@ fn owner(
     caller: &Caller,
     access_key: Option<&str>,
 ) -> Result<(User, Keypair), Problem> {
-    let Some(access_key) = access_key.filter(|key| *key != caller.keypair.access_key) else {
-        return Ok((caller.user.clone(), caller.keypair.clone()));
-    };
-    let unknown = || Problem::invalid_params("Unknown owner access key");
-    let keypair = store::keypair::get(tx, access_key)?.ok_or_else(unknown)?;
-    let user = store::user::get(tx, keypair.user)?.ok_or_else(unknown)?;
-    if user.id != caller.user.id && !caller.is_superadmin() {
-        return Err(Problem::forbidden(
-            "Only admins can perform operations on behalf of others.",
-        ));
-    }
-    Ok((user, keypair))
+    let found = delegation::owner(tx, caller, access_key)?;
+    Ok(found.unwrap_or_else(|| (caller.user.clone(), caller.keypair.clone())))
 }
 
 /// The resource group of a request: the one that it names, else the first that takes such sessions.

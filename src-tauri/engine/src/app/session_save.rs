@@ -3,21 +3,21 @@
 use std::path::PathBuf;
 
 use protocol::api::gangway::{Save, Saved};
-use runtime::Kernel;
 
 use super::folder::{self, on_disk};
 use super::session::runtime_problem;
+use super::session_home::SessionHome;
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::state::App;
 use crate::storage::{InnerPath, StorageError};
 use crate::store::folder::FolderStatus;
 
-/// Copies the unsaved files of `kernel` into a folder that the caller may write to.
+/// Copies the unsaved files of `home` into a folder that the caller may write to.
 pub(crate) async fn save(
     app: &App,
     caller: &Caller,
-    kernel: &dyn Kernel,
+    home: &SessionHome,
     request: &Save,
 ) -> Result<Saved, Problem> {
     let seen = folder::find(app, caller, &request.folder).await?;
@@ -46,7 +46,7 @@ pub(crate) async fn save(
         Ok(directory)
     })
     .await?;
-    let saved = kernel
+    let saved = home
         .save_unsaved(&directory)
         .await
         .map_err(runtime_problem)?;

@@ -1,12 +1,14 @@
 //! Moves a session along its state machine: rows first, then everyone who listens.
 
+use std::sync::Arc;
+
 use db::rusqlite::Transaction;
 use protocol::session::{Event, KernelStatus, SessionStatus, next};
 use protocol::slots::ResourceSlots;
 use uuid::Uuid;
 
 use crate::error::Problem;
-use crate::events::{KernelPart, SessionEvent};
+use crate::events::{Callback, KernelPart, SessionEvent};
 use crate::state::App;
 use crate::store::kernel::Kernel;
 use crate::store::session::Session;
@@ -49,6 +51,7 @@ where
             // What `edit` learned about the end belongs to the events of the end.
             for event in &mut told {
                 event.exit_code = session.exit_code;
+                event.callback = callback(&session).filter(|_| event.kernel.is_none());
             }
             Ok(Some((session, kernels, told)))
         })
@@ -102,7 +105,7 @@ fn enter(
                 kernel.agent = None;
                 kernel.occupied_slots = ResourceSlots::default();
             }
-            KernelStatus::Running => kernel.started_at = Some(now),
+            KernelStatus::Running => kernel.started_at = kernel.started_at.or(Some(now)),
             // A session that never got as far as a kernel leaves nothing to clean up.
             KernelStatus::Cancelled => {
                 kernel.terminated_at = Some(now);
@@ -135,7 +138,19 @@ pub(crate) fn session_event(session: &Session, name: String, reason: &str) -> Se
         reason: reason.to_owned(),
         exit_code: session.exit_code,
         kernel: None,
+        callback: callback(session),
     }
+}
+
+/// What whoever is to be called about a session is told.
+fn callback(session: &Session) -> Option<Arc<Callback>> {
+    let url = session.callback_url.clone()?;
+    Some(Arc::new(Callback {
+        url,
+        status_history: session.status_history.clone(),
+        status_data: session.status_data.clone(),
+        result: session.result,
+    }))
 }
 
 const fn kernel_status(status: SessionStatus) -> Option<KernelStatus> {

@@ -71,6 +71,9 @@ pub(super) async fn computed(
 ) -> Result<Option<Value>, Problem> {
     let value = match (object, field) {
         ("ComputeSession", "containers") => kernel::containers(ask, parent).await?,
+        ("ComputeSession" | "ComputeSessionNode", "idle_checks") => {
+            session::idle_checks(ask, parent)
+        }
         ("ComputeSession", "dependencies") => session::dependencies(ask, parent).await?,
         ("ComputeSessionNode", "kernel_nodes") => kernel::nodes(ask, parent).await?,
         ("ComputeSessionNode", "dependees" | "dependents" | "graph") => {

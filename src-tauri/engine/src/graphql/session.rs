@@ -263,7 +263,6 @@ fn lived(known: &Known) -> Record {
         "result": session.result.as_str().to_uppercase(),
         "commit_status": "ready",
         "abusing_reports": [],
-        "idle_checks": {},
         "agent_ids": agents,
         "agent_id": agents.first(),
         "agents": agents,
@@ -274,6 +273,11 @@ fn lived(known: &Known) -> Record {
         "inference_metrics": null,
         "queue_position": null,
     }))
+}
+
+/// What the idle checks found last.
+pub(super) fn idle_checks(ask: &Ask<'_>, parent: &Record) -> Value {
+    parent_id(parent).map_or_else(|| json!({}), |id| ask.app.idle.report(id))
 }
 
 fn as_node(known: &Known) -> Record {

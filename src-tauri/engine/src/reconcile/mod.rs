@@ -3,7 +3,10 @@
 //! Each reconciler takes no arguments, is idempotent, is woken by a nudge or a timer, takes one step
 //! at a time, and commits before it acts: killed at any line, the next start carries on.
 
+mod expire;
+mod reason;
 mod recover;
+mod restart;
 mod schedule;
 mod start;
 mod stop;
@@ -40,7 +43,8 @@ pub(crate) async fn start(app: &App, tasks: &TaskTracker) -> Result<(), Problem>
         schedule::step,
     ));
     tasks.spawn(drive(work.clone(), |app| &app.nudge.start, start::step));
-    tasks.spawn(drive(work, |app| &app.nudge.stop, stop::step));
+    tasks.spawn(drive(work.clone(), |app| &app.nudge.stop, stop::step));
+    tasks.spawn(drive(work, |app| &app.nudge.idle, expire::step));
     Ok(())
 }
 

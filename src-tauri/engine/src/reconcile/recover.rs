@@ -67,8 +67,8 @@ async fn recover(work: &Work, session: &Session, rows: &[KernelRow]) -> Result<(
         }
     }
     match (session.status, missing) {
-        // Being ended: the stopper goes on.
-        (SessionStatus::Terminating, _) => {}
+        // Being ended: the stopper goes on. Being started again: that goes on as well.
+        (SessionStatus::Terminating | SessionStatus::Restarting, _) => {}
         (SessionStatus::Running | SessionStatus::Creating, None) => {
             if session.status == SessionStatus::Creating {
                 advance(app, session.id, &[Event::Started], "", |_, _| {}).await?;

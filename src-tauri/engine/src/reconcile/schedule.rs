@@ -11,12 +11,11 @@ use runtime::Node;
 use scheduler::fair_share::Factors;
 use scheduler::{
     Account, Agent, AgentChoice, Decision, Dependency, Kernel, Outcome, Session as Waiting,
-    SessionsLimit, Snapshot, StartsAt, Strategy, Usage, WaitReason,
+    SessionsLimit, Snapshot, StartsAt, Strategy, Usage,
 };
-use serde_json::json;
 use uuid::Uuid;
 
-use super::{IDLE, Work};
+use super::{IDLE, Work, reason};
 use crate::app::fair_share;
 use crate::app::resource_group::nodes_of;
 use crate::app::session::runtime_problem;
@@ -71,15 +70,13 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
                                     .find(|placement| placement.kernel == kernel.id)
                                     .map(|placement| placement.agent.clone());
                             }
-                            if let Some(data) = session.status_data.as_object_mut() {
-                                data.remove("scheduler");
-                            }
+                            reason::placed(session);
                         },
                     )
                     .await?;
                     app.nudge.start.notify_one();
                 }
-                Outcome::Wait(reason) => note(app, session, &reason).await?,
+                Outcome::Wait(why) => reason::note(app, session, &why).await?,
             }
         }
     }
@@ -94,37 +91,6 @@ fn until_first(waiting: &[Session], app: &App) -> Duration {
         .filter_map(|session| Duration::try_from(session.starts_at?.0.duration_since(now)).ok())
         .min()
         .map_or(IDLE, |first| first.clamp(Duration::from_millis(100), IDLE))
-}
-
-/// Writes down why a session waits, where older and newer clients look for it.
-async fn note(app: &App, id: Uuid, reason: &WaitReason) -> Result<(), Problem> {
-    let (text, predicate, skip) = (reason.to_string(), reason.predicate(), reason.is_skip());
-    app.store
-        .write(move |tx| -> Result<_, Problem> {
-            let Some(mut session) = store::session::get(tx, id)? else {
-                return Ok(());
-            };
-            let old = session.status_data.pointer("/scheduler/msg");
-            // The same reason again is no news: the disk is left alone.
-            if !WAITING.contains(&session.status) || old == Some(&json!(text)) {
-                return Ok(());
-            }
-            let retries = session
-                .status_data
-                .pointer("/scheduler/retries")
-                .and_then(serde_json::Value::as_u64)
-                .unwrap_or_default();
-            session.status_data["scheduler"] = json!({
-                "retries": if skip { retries } else { retries + 1 },
-                "last_try": At::now().iso(),
-                "msg": text,
-                "passed_predicates": [],
-                "failed_predicates": [{ "name": predicate, "msg": text }],
-            });
-            session.status_info = Some("no-available-instances".into());
-            Ok(store::session::update(tx, &session)?)
-        })
-        .await
 }
 
 fn snapshot(

@@ -14,7 +14,7 @@ use runtime::{
 };
 use serde_json::{Value, json};
 
-use super::{IDLE, InHand, Work, insist, watch};
+use super::{IDLE, InHand, Work, insist, restart, watch};
 use crate::app;
 use crate::app::session::chain;
 use crate::app::transition::advance;
@@ -36,11 +36,18 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
         .app
         .store
         .read(|db| -> Result<_, Problem> {
-            Ok(store::session::in_status(db, &[SessionStatus::Scheduled])?)
+            let statuses = [SessionStatus::Scheduled, SessionStatus::Restarting];
+            Ok(store::session::in_status(db, &statuses)?)
         })
         .await?;
     for session in scheduled {
-        if let Some(in_hand) = work.take(session.id) {
+        let Some(in_hand) = work.take(session.id) else {
+            continue;
+        };
+        if session.status == SessionStatus::Restarting {
+            work.tasks
+                .spawn(restart::again(work.clone(), session, in_hand));
+        } else {
             work.tasks.spawn(start(work.clone(), session, in_hand));
         }
     }
@@ -82,6 +89,33 @@ async fn make(
     session: &Session,
     rows: &[KernelRow],
 ) -> Result<Vec<Arc<dyn Kernel>>, RuntimeError> {
+    let specs = specs(app, session, rows).await?;
+    together(specs, |spec| app.runtime.start(spec)).await
+}
+
+/// Starts the main kernel, and then the others, which join its network.
+pub(super) async fn together<F>(
+    specs: Vec<KernelSpec>,
+    start: impl Fn(KernelSpec) -> F,
+) -> Result<Vec<Arc<dyn Kernel>>, RuntimeError>
+where
+    F: Future<Output = Result<Arc<dyn Kernel>, RuntimeError>>,
+{
+    let mut specs = specs.into_iter();
+    let main = specs
+        .next()
+        .ok_or_else(|| RuntimeError::Invalid("the session has no kernel".to_owned()))?;
+    let mut kernels = vec![start(main).await?];
+    kernels.extend(futures_util::future::try_join_all(specs.map(start)).await?);
+    Ok(kernels)
+}
+
+/// The orders for all kernels of a session.
+pub(super) async fn specs(
+    app: &App,
+    session: &Session,
+    rows: &[KernelRow],
+) -> Result<Vec<KernelSpec>, RuntimeError> {
     let wanted = session.clone();
     let own = app
         .store
@@ -91,19 +125,14 @@ async fn make(
     let image = image_root(app, session).await?;
     // Made anew with all of the session's kernels: none is ever started alone.
     let key = rand::random();
-    let start = async |row: &KernelRow| {
-        let mut spec = spec(app, session, row, rows, &own)?;
-        spec.image = image.clone();
-        spec.cluster = cluster(rows, row, key);
-        app.runtime.start(spec).await
-    };
-    // The others join the network of the main one, which comes first.
-    let (main, others) = rows
-        .split_first()
-        .ok_or_else(|| RuntimeError::Invalid("the session has no kernel".to_owned()))?;
-    let mut kernels = vec![start(main).await?];
-    kernels.extend(futures_util::future::try_join_all(others.iter().map(start)).await?);
-    Ok(kernels)
+    rows.iter()
+        .map(|row| {
+            let mut spec = spec(app, session, row, rows, &own)?;
+            spec.image = image.clone();
+            spec.cluster = cluster(rows, row, key);
+            Ok(spec)
+        })
+        .collect()
 }
 
 fn cluster(rows: &[KernelRow], row: &KernelRow, key: [u8; 32]) -> Option<Cluster> {
@@ -117,7 +146,7 @@ fn cluster(rows: &[KernelRow], row: &KernelRow, key: [u8; 32]) -> Option<Cluster
 }
 
 /// All kernels answer: the session runs, unless it was ended while they started.
-async fn ready(work: &Work, session: &Session, kernels: Vec<Arc<dyn Kernel>>) {
+pub(super) async fn ready(work: &Work, session: &Session, kernels: Vec<Arc<dyn Kernel>>) {
     let app = &work.app;
     for kernel in &kernels {
         app.kernels.insert(Arc::clone(kernel));
@@ -128,6 +157,8 @@ async fn ready(work: &Work, session: &Session, kernels: Vec<Arc<dyn Kernel>>) {
     })
     .await;
     if let Some(Some(_)) = running {
+        app.activity.touch(session.id);
+        app.nudge.idle.notify_one();
         for kernel in kernels {
             watch::attach(work, session.id, kernel);
         }

@@ -6,10 +6,11 @@ use jiff::SignedDuration;
 use protocol::session::{Event, SessionStatus};
 use serde_json::json;
 
-use super::watch::{HOST_RESTARTED, SELF_TERMINATED};
+use super::watch::AGAINST_WILL;
 use super::{IDLE, InHand, Work};
 use crate::app::notice;
 use crate::app::session::{LOG_LIMIT, chain};
+use crate::app::session_batch::seconds;
 use crate::app::transition::advance;
 use crate::error::Problem;
 use crate::state::App;
@@ -20,41 +21,59 @@ use crate::store::{self, At};
 /// How long processes may take to end by themselves.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// The home of a session that ended against its owner's will is kept for so long.
-const KEEP_HOME: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// The home of a session that ended against its owner's will is kept for so long, unless
+/// [`KEEP_HOME`] says otherwise.
+const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Our own setting: how long such homes are kept (`12h`, `30d`, seconds).
+const KEEP_HOME: &str = "config/gangway/keep-home";
 
 pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
-    let (ending, ended) = work
-        .app
+    let app = &work.app;
+    let (sessions, keep) = app
         .store
         .read(|db| -> Result<_, Problem> {
+            let mut sessions = Vec::new();
             let ending = store::session::in_status(db, &[SessionStatus::Terminating])?;
-            Ok((ending, store::session::with_remains(db)?))
+            for session in ending.into_iter().chain(store::session::with_remains(db)?) {
+                let kernels = store::kernel::of_session(db, session.id)?;
+                sessions.push((session, kernels));
+            }
+            Ok((sessions, store::config::get(db, KEEP_HOME)?))
         })
         .await?;
-    for session in ending.into_iter().chain(ended) {
-        if kept(&session, &work.app) {
+    let keep = keep
+        .and_then(|text| seconds(&text))
+        .and_then(|seconds| SignedDuration::try_from_secs_f64(seconds).ok())
+        .unwrap_or(KEPT);
+    for (session, kernels) in sessions {
+        let kept = is_kept(&session, app, keep);
+        let runs = kernels.iter().any(|row| app.kernels.get(row.id).is_some());
+        if kept && session.status.is_terminal() && !runs {
             continue;
         }
         if let Some(in_hand) = work.take(session.id) {
-            work.tasks.spawn(end(work.clone(), session, in_hand));
+            work.tasks.spawn(end(work.clone(), session, kept, in_hand));
         }
     }
     Ok(IDLE)
 }
 
-/// Whether what is left of a session stays for now. Its log is looked after at its end.
-fn kept(session: &Session, app: &App) -> bool {
-    let against_will = matches!(
-        session.status_info.as_deref(),
-        Some(HOST_RESTARTED | SELF_TERMINATED)
-    );
+/// Whether what is left of a session stays for now: that of one that ended against its owner's will.
+fn is_kept(session: &Session, app: &App, keep: SignedDuration) -> bool {
+    let reason = if session.status.is_terminal() {
+        &session.status_info
+    } else {
+        &session.terminate_reason
+    };
     let age = |at: At| (app.clock)().duration_since(at.0);
-    against_will && session.terminated_at.is_some_and(|at| age(at) < KEEP_HOME)
+    reason
+        .as_deref()
+        .is_some_and(|reason| AGAINST_WILL.contains(&reason))
+        && session.terminated_at.is_none_or(|at| age(at) < keep)
 }
 
-async fn end(work: Work, session: Session, in_hand: InHand) {
-    let ended = try_end(&work.app, &session).await;
+async fn end(work: Work, session: Session, kept: bool, in_hand: InHand) {
+    let ended = try_end(&work.app, &session, kept).await;
     if let Err(problem) = &ended {
         tracing::error!(session = %session.id, %problem, "end");
         // Letting go rings the bell: without a pause a full disk would be asked without end.
@@ -66,7 +85,7 @@ async fn end(work: Work, session: Session, in_hand: InHand) {
     drop(in_hand);
 }
 
-async fn try_end(app: &App, session: &Session) -> Result<(), Problem> {
+async fn try_end(app: &App, session: &Session, kept: bool) -> Result<(), Problem> {
     let id = session.id;
     let rows = app
         .store
@@ -90,6 +109,9 @@ async fn try_end(app: &App, session: &Session) -> Result<(), Problem> {
         if ended.is_some_and(|(session, _)| kept(&session, app)) {
             return Ok(());
         }
+    }
+    if kept {
+        return Ok(());
     }
     for row in rows.into_iter().filter(|row| row.removed_at.is_none()) {
         app.runtime
@@ -120,8 +142,10 @@ async fn halt(
         if let Err(problem) = notice::collect(app, session.id, kernel.as_ref()).await {
             tracing::debug!(session = %session.id, %problem, "notices");
         }
-        if let Ok(stats) = kernel.stats().await {
-            update(app, row.id, move |row| row.last_stat = Some(json!(stats))).await?;
+        let measured = app.measured.take(row.id);
+        let last = kernel.stats().await.ok().map(|stats| json!(stats));
+        if let Some(stats) = last.or(measured) {
+            update(app, row.id, move |row| row.last_stat = Some(stats)).await?;
         }
         kernel
             .terminate(grace)

@@ -22,6 +22,18 @@ pub(super) const HOST_RESTARTED: &str = "host-restarted";
 /// Why a session ended that nobody ended.
 pub(super) const SELF_TERMINATED: &str = "self-terminated";
 
+/// What begins a session's end against its owner's will: its home is kept for a while.
+pub(super) const AGAINST_WILL: [&str; 6] = [
+    HOST_RESTARTED,
+    SELF_TERMINATED,
+    RESTART_FAILED,
+    "idle-timeout",
+    "idle-session-lifetime",
+    "idle-utilization",
+];
+/// Why a session ended that could not be started again.
+pub(super) const RESTART_FAILED: &str = "restart-timeout";
+
 /// Watches a running kernel until it ends or the engine stops.
 pub(super) fn attach(work: &Work, session: Uuid, kernel: Arc<dyn Kernel>) {
     let work_here = work.clone();
@@ -35,6 +47,10 @@ pub(super) fn attach(work: &Work, session: Uuid, kernel: Arc<dyn Kernel>) {
             () = app.stop.cancelled() => return,
         };
         tracing::info!(%session, kernel = %kernel.id(), ?exit, "kernel ended");
+        // It was ended to be started again: its follower has a watcher of its own.
+        if !app.kernels.is_current(&kernel) {
+            return;
+        }
         insist(app, |app| {
             let exit = exit.clone();
             async move { ended(&app, session, exit).await }
@@ -74,7 +90,7 @@ pub(super) async fn ended(app: &App, id: Uuid, exit: Exit) -> Result<(), Problem
         .store
         .read(move |db| -> Result<_, Problem> { Ok(store::session::get(db, id)?) })
         .await?;
-    let Some(before) = before.filter(|session| session.terminate_reason.is_none()) else {
+    let Some(mut before) = before.filter(|session| session.terminate_reason.is_none()) else {
         // Asked to end: the stopper finishes it, with the reason that was given.
         app.nudge.stop.notify_one();
         return Ok(());
@@ -85,8 +101,9 @@ pub(super) async fn ended(app: &App, id: Uuid, exit: Exit) -> Result<(), Problem
         } else {
             "failure"
         };
-        let mut event = session_event(&before, format!("session_{name}"), reason);
-        event.exit_code = exit_code;
+        before.result = result;
+        before.exit_code = exit_code;
+        let event = session_event(&before, format!("session_{name}"), reason);
         app.events.send(event);
     }
     // Others of its kernels may still run: the stopper ends them first.
@@ -95,6 +112,13 @@ pub(super) async fn ended(app: &App, id: Uuid, exit: Exit) -> Result<(), Problem
     } else {
         &[Event::Terminate, Event::Terminated]
     };
+    let measured: Vec<_> = app
+        .store
+        .read(move |db| -> Result<_, Problem> { Ok(store::kernel::of_session(db, id)?) })
+        .await?
+        .into_iter()
+        .filter_map(|kernel| Some((kernel.id, app.measured.take(kernel.id)?)))
+        .collect();
     advance(app, id, events, reason, move |session, kernels| {
         session.terminate_reason = Some(reason.to_owned());
         session.exit_code = exit_code;
@@ -107,6 +131,12 @@ pub(super) async fn ended(app: &App, id: Uuid, exit: Exit) -> Result<(), Problem
         if let Some(detail) = detail {
             session.status_data["error"] =
                 json!({ "src": "agent", "name": "KernelLost", "repr": detail });
+        }
+        for kernel in kernels.iter_mut() {
+            let last = measured.iter().find(|(of, _)| *of == kernel.id);
+            if let Some((_, metrics)) = last {
+                kernel.last_stat = Some(metrics.clone());
+            }
         }
         // Only the main one runs a job.
         if let Some(kernel) = kernels.first_mut() {

@@ -1,14 +1,14 @@
 //! `/config` over HTTP: what kinds of resources and folders there are.
 
 use axum::extract::State;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use protocol::slots::{CPU, MEM, unit};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::extract::Params;
-use crate::app::{resource, resource_group};
+use super::extract::{Body, Params, flag};
+use crate::app::{config, resource, resource_group};
 use crate::auth::{Caller, Superadmin};
 use crate::error::Problem;
 use crate::state::App;
@@ -19,6 +19,9 @@ pub(crate) fn routes() -> Router<App> {
         .route("/config/resource-slots/details", get(details))
         .route("/config/vfolder-types", get(folder_types))
         .route("/config/docker-registries", get(registries))
+        .route("/config/get", post(get_key))
+        .route("/config/set", post(set_key))
+        .route("/config/delete", post(delete_key))
 }
 
 async fn slots(State(app): State<App>, _: Caller) -> Result<Json<Value>, Problem> {
@@ -79,4 +82,44 @@ async fn folder_types(_: Caller) -> Json<Value> {
 /// There are none: images come with the runtime.
 async fn registries(_: Superadmin) -> Json<Value> {
     Json(json!({}))
+}
+
+#[derive(Deserialize)]
+struct Key {
+    key: String,
+    #[serde(default, deserialize_with = "flag")]
+    prefix: bool,
+}
+
+async fn get_key(
+    State(app): State<App>,
+    _: Superadmin,
+    Body(body): Body<Key>,
+) -> Result<Json<Value>, Problem> {
+    let value = config::get(&app, &body.key, body.prefix).await?;
+    Ok(Json(json!({ "result": value })))
+}
+
+#[derive(Deserialize)]
+struct KeyValue {
+    key: String,
+    value: Value,
+}
+
+async fn set_key(
+    State(app): State<App>,
+    _: Superadmin,
+    Body(body): Body<KeyValue>,
+) -> Result<Json<Value>, Problem> {
+    config::set(&app, &body.key, &body.value).await?;
+    Ok(Json(json!({ "result": "ok" })))
+}
+
+async fn delete_key(
+    State(app): State<App>,
+    _: Superadmin,
+    Body(body): Body<Key>,
+) -> Result<Json<Value>, Problem> {
+    config::remove(&app, &body.key, body.prefix).await?;
+    Ok(Json(json!({ "result": "ok" })))
 }

@@ -14,7 +14,7 @@ use runtime::{AppState, InstallEvent};
 use serde_json::json;
 
 use super::extract::Body;
-use crate::app::{notice, session, session_save};
+use crate::app::{notice, session, session_home, session_save};
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::state::App;
@@ -109,8 +109,8 @@ async fn unsaved(
     Path(reference): Path<String>,
 ) -> Result<Json<Unsaved>, Problem> {
     let (found, kernels) = session::find(&app, &caller, &reference, None).await?;
-    let kernel = session::main_kernel(&app, &found, &kernels)?;
-    let unsaved = kernel
+    let home = session_home::find(&app, &found, &kernels).await?;
+    let unsaved = home
         .unsaved(COUNTED)
         .await
         .map_err(session::runtime_problem)?;
@@ -138,8 +138,8 @@ async fn save(
     Body(body): Body<Save>,
 ) -> Result<Json<Saved>, Problem> {
     let (found, kernels) = session::find(&app, &caller, &reference, None).await?;
-    let kernel = session::main_kernel(&app, &found, &kernels)?;
-    session_save::save(&app, &caller, kernel.as_ref(), &body)
+    let home = session_home::find(&app, &found, &kernels).await?;
+    session_save::save(&app, &caller, &home, &body)
         .await
         .map(Json)
 }

@@ -18,6 +18,7 @@ pub(crate) mod session_exec;
 pub(crate) mod session_files;
 pub(crate) mod session_service;
 pub(crate) mod storage;
+pub(crate) mod usage;
 pub(crate) mod user_config;
 
 use axum::extract::OriginalUri;
@@ -46,6 +47,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(storage::routes())
         .merge(resource::routes())
         .merge(resource_group::routes())
+        .merge(usage::routes())
         .merge(config::routes())
         .merge(fair_share::routes())
         .merge(user_config::routes())

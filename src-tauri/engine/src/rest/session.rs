@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::extract::{Body, Params, flag};
-use crate::app::{session, session_create};
+use crate::app::{abuse, session, session_create, session_info, session_restart};
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::state::App;
@@ -65,8 +65,16 @@ async fn no_transit(_: Caller) -> Problem {
     Problem::not_implemented("Sessions change their status by themselves.")
 }
 
-async fn restart(_: Caller) -> Problem {
-    Problem::not_implemented("Session restart is no longer supported. Launch it again instead.")
+async fn restart(
+    State(app): State<App>,
+    caller: Caller,
+    Path(reference): Path<String>,
+    Params(owner): Params<Owner>,
+) -> Result<StatusCode, Problem> {
+    let (found, _) =
+        session::find(&app, &caller, &reference, owner.owner_access_key.as_deref()).await?;
+    session_restart::restart(&app, &found).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn no_commit(_: Caller) -> Problem {
@@ -94,7 +102,7 @@ async fn info(
 ) -> Result<Json<Value>, Problem> {
     let (session, kernels) =
         session::find(&app, &caller, &reference, owner.owner_access_key.as_deref()).await?;
-    session::info(&app, &session, &kernels).await.map(Json)
+    session_info::info(&app, &session, &kernels).await.map(Json)
 }
 
 #[derive(Deserialize)]
@@ -206,8 +214,11 @@ async fn abusing_report(
     caller: Caller,
     Path(reference): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    session::find(&app, &caller, &reference, None).await?;
-    Ok(Json(json!({})))
+    let (_, kernels) = session::find(&app, &caller, &reference, None).await?;
+    Ok(Json(match kernels.first() {
+        Some(kernel) => abuse::report(&app, kernel.id).await,
+        None => json!({}),
+    }))
 }
 
 async fn commit_status(

@@ -38,7 +38,9 @@ pub(crate) async fn execute(
     if matches!(request.mode, ExecuteMode::Query | ExecuteMode::Batch) {
         count(&app, found.id).await?;
     }
+    app.activity.touch(found.id);
     let result = run::execute(&app.runs, found.id, kernel, request).await?;
+    app.activity.touch(found.id);
     Ok(Json(Executed { result }).into_response())
 }
 

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::extract::{Pairs, Params};
 use crate::app::session;
+use crate::app::session_home::{self, SessionHome};
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::state::App;
@@ -119,11 +120,11 @@ async fn download(
         return Err(failed("Too many files"));
     }
     let (found, kernels) = session::find(&app, &caller, &reference, None).await?;
-    let kernel = session::main_kernel(&app, &found, &kernels)?;
+    let home = session_home::find(&app, &found, &kernels).await?;
     let boundary = uuid::Uuid::new_v4().simple().to_string();
     let mut body = Vec::new();
     for name in files {
-        let content = read(kernel.as_ref(), &name).await?;
+        let content = read(&home, &name).await?;
         let archive = tar(&name, &content)?;
         body.extend_from_slice(
             format!(
@@ -153,8 +154,8 @@ async fn download_single(
     Params(query): Params<FileQuery>,
 ) -> Result<Response, Problem> {
     let (found, kernels) = session::find(&app, &caller, &reference, None).await?;
-    let kernel = session::main_kernel(&app, &found, &kernels)?;
-    let content = read(kernel.as_ref(), &query.file).await?;
+    let home = session_home::find(&app, &found, &kernels).await?;
+    let content = read(&home, &query.file).await?;
     Ok((
         [(header::CONTENT_TYPE, "application/octet-stream")],
         content,
@@ -162,11 +163,8 @@ async fn download_single(
         .into_response())
 }
 
-async fn read(kernel: &dyn runtime::Kernel, name: &str) -> Result<Vec<u8>, Problem> {
-    let file = kernel
-        .open_file(name, OpenMode::Read)
-        .await
-        .map_err(file_problem)?;
+async fn read(home: &SessionHome, name: &str) -> Result<Vec<u8>, Problem> {
+    let file = home.open_file(name).await.map_err(file_problem)?;
     let mut content = Vec::new();
     file.take(MAX_FILE as u64 + 1)
         .read_to_end(&mut content)
@@ -207,8 +205,8 @@ async fn list(
 ) -> Result<Json<Value>, Problem> {
     let path = query.path.unwrap_or_else(|| ".".into());
     let (found, kernels) = session::find(&app, &caller, &reference, None).await?;
-    let kernel = session::main_kernel(&app, &found, &kernels)?;
-    let entries = kernel.list_files(&path).await.map_err(file_problem)?;
+    let home = session_home::find(&app, &found, &kernels).await?;
+    let entries = home.list_files(&path).await.map_err(file_problem)?;
     let files: Vec<Value> = entries
         .into_iter()
         .map(|entry| {

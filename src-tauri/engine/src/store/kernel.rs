@@ -132,6 +132,16 @@ pub(crate) fn occupying(db: &Connection) -> Result<Vec<Kernel>> {
     .collect()
 }
 
+/// Kernels that ran at some moment between `start` and `end`, the oldest first.
+pub(crate) fn between(db: &Connection, start: At, end: At) -> Result<Vec<Kernel>> {
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM kernel WHERE started_at < ?2
+            AND (terminated_at >= ?1 OR terminated_at IS NULL) ORDER BY started_at, id"
+    ))?
+    .query_map((start, end), read)?
+    .collect()
+}
+
 /// Ids of kernels of which something may be left.
 pub(crate) fn remaining(db: &Connection) -> Result<Vec<Uuid>> {
     db.prepare_cached("SELECT id FROM kernel WHERE removed_at IS NULL")?

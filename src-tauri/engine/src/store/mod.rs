@@ -5,11 +5,13 @@
 
 pub(crate) mod access;
 pub(crate) mod change;
+pub(crate) mod config;
 pub(crate) mod domain;
 pub(crate) mod dotfile;
 pub(crate) mod fair_share;
 pub(crate) mod folder;
 pub(crate) mod folder_sharing;
+pub(crate) mod idle;
 pub(crate) mod image;
 pub(crate) mod kernel;
 pub(crate) mod keypair;
@@ -51,6 +53,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "administration",
         sql: include_str!("migrations/0006_administration.sql"),
+    },
+    Migration {
+        name: "session-life",
+        sql: include_str!("migrations/0007_session_life.sql"),
     },
 ];
 

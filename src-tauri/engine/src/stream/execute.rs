@@ -56,6 +56,8 @@ async fn run(
     let request: Execute =
         serde_json::from_str(&text).map_err(|error| Problem::unparsable(error.to_string()))?;
     count(app, session).await?;
+    // A run counts as an exchange from its beginning to its end.
+    let _activity = app.activity.open(session);
     let mut progress = execute::begin(kernel, Uuid::new_v4().simple().to_string(), request)?;
     loop {
         // Closing the socket drops the run, which ends it.

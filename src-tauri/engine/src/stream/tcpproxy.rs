@@ -13,7 +13,9 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use uuid::Uuid;
 
+use crate::activity::OpenConnection;
 use crate::app::service::{self, Started, Wish};
 use crate::app::session;
 use crate::auth::Caller;
@@ -73,10 +75,10 @@ async fn open(
         .write_buffer_size(0)
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE);
-    Ok(upgrade.on_upgrade(move |socket| proxy(app, socket, started)))
+    Ok(upgrade.on_upgrade(move |socket| proxy(app, found.id, socket, started)))
 }
 
-async fn proxy(app: App, mut socket: WebSocket, started: Started) {
+async fn proxy(app: App, session: Uuid, mut socket: WebSocket, started: Started) {
     let tcp = match started.kernel.connect(started.port).await {
         Ok(tcp) => tcp,
         Err(error) => {
@@ -94,18 +96,19 @@ async fn proxy(app: App, mut socket: WebSocket, started: Started) {
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "nodelay");
     }
-    pump(&app, socket, tcp).await;
+    let activity = app.activity.open(session);
+    pump(&app, socket, tcp, &activity).await;
 }
 
 /// Copies both ways until one side ends. A side that is slow to take slows the other one down:
 /// nothing is read before the last piece is written.
-async fn pump(app: &App, socket: WebSocket, tcp: TcpStream) {
+async fn pump(app: &App, socket: WebSocket, tcp: TcpStream, activity: &OpenConnection) {
     let (mut sink, stream) = socket.split();
     let (reader, writer) = tcp.into_split();
     let code = tokio::select! {
         // The client left: nobody is there to be told anything.
-        () = inward(stream, writer) => None,
-        code = outward(reader, &mut sink) => code,
+        () = inward(stream, writer, activity) => None,
+        code = outward(reader, &mut sink, activity) => code,
         () = app.stop.cancelled() => Some(GOING_AWAY),
     };
     if let Some(code) = code {
@@ -119,10 +122,15 @@ async fn pump(app: &App, socket: WebSocket, tcp: TcpStream) {
 }
 
 /// Client to session. Text is ignored, pings are answered by the socket itself.
-async fn inward(mut stream: SplitStream<WebSocket>, mut writer: OwnedWriteHalf) {
+async fn inward(
+    mut stream: SplitStream<WebSocket>,
+    mut writer: OwnedWriteHalf,
+    activity: &OpenConnection,
+) {
     while let Some(Ok(message)) = stream.next().await {
         match message {
             Message::Binary(bytes) => {
+                activity.packet();
                 if writer.write_all(&bytes).await.is_err() {
                     // The session closed its side; what it still has to say comes out first.
                     break;
@@ -141,7 +149,11 @@ async fn inward(mut stream: SplitStream<WebSocket>, mut writer: OwnedWriteHalf) 
 }
 
 /// Session to client. The code to close with, or none when the client is gone.
-async fn outward(reader: OwnedReadHalf, sink: &mut SplitSink<WebSocket, Message>) -> Option<u16> {
+async fn outward(
+    reader: OwnedReadHalf,
+    sink: &mut SplitSink<WebSocket, Message>,
+    activity: &OpenConnection,
+) -> Option<u16> {
     let mut chunk = FIRST_CHUNK;
     let mut buffer = BytesMut::new();
     loop {
@@ -153,6 +165,7 @@ async fn outward(reader: OwnedReadHalf, sink: &mut SplitSink<WebSocket, Message>
         match reader.try_read_buf(&mut buffer) {
             Ok(0) => return Some(GOING_AWAY),
             Ok(read) => {
+                activity.packet();
                 if read == chunk {
                     chunk = (chunk * 2).min(LARGEST_CHUNK);
                 }

@@ -1,7 +1,6 @@
 //! An engine as a program of its own, and signed requests to it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
+pub(crate) use crate::support::runner;
 use crate::support::{self, VERSION, answer};
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
@@ -26,24 +26,6 @@ pub(crate) struct Program {
     home: TempDir,
     login: LocalLogin,
     client: reqwest::Client,
-}
-
-pub(crate) fn runner() -> PathBuf {
-    let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target");
-    let found = ["debug", "release"]
-        .map(|profile| {
-            target
-                .join("x86_64-unknown-linux-musl")
-                .join(profile)
-                .join("gangway-runner")
-        })
-        .into_iter()
-        .filter(|path| path.is_file())
-        .max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
-    std::env::var_os("GANGWAY_RUNNER")
-        .map(PathBuf::from)
-        .or(found)
-        .expect("build gangway-runner for musl first: cargo xtask test does")
 }
 
 impl Program {
@@ -88,6 +70,27 @@ impl Program {
     pub(crate) async fn killed_and_started_again(mut self) -> Self {
         self.child.kill().await.unwrap();
         Self::start_in(self.home).await
+    }
+
+    /// kill -9 of the outermost process of every session.
+    pub(crate) fn kill_sessions(&self) {
+        let mut folders = vec![self.home.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if entry.file_name() == "kernel.json" {
+                    let record: Value =
+                        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+                    let pid = record["supervisor"]["pid"].as_i64().unwrap();
+                    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+                    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+                } else if entry.file_type().is_ok_and(|kind| kind.is_dir())
+                    && entry.file_name() != "home"
+                {
+                    folders.push(path);
+                }
+            }
+        }
     }
 
     pub(crate) fn headers(

@@ -28,6 +28,24 @@ pub(crate) fn clock() -> Timestamp {
     }
 }
 
+pub(crate) fn runner() -> PathBuf {
+    let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target");
+    let found = ["debug", "release"]
+        .map(|profile| {
+            target
+                .join("x86_64-unknown-linux-musl")
+                .join(profile)
+                .join("gangway-runner")
+        })
+        .into_iter()
+        .filter(|path| path.is_file())
+        .max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
+    std::env::var_os("GANGWAY_RUNNER")
+        .map(PathBuf::from)
+        .or(found)
+        .unwrap_or_else(|| panic!("build gangway-runner for musl first: cargo xtask test does"))
+}
+
 pub(crate) struct TestEngine {
     pub(crate) engine: Option<Engine>,
     pub(crate) home: TempDir,

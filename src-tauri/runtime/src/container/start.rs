@@ -90,7 +90,7 @@ pub(super) async fn start(
             .as_ref()
             .zip(place.as_ref())
             .map(|(cluster, place)| cluster.planned(place.subnet)),
-        ..plan::runner(spec, environ)?
+        ..plan::runner(spec, environ, plan::seeds()?)
     };
     let begun = async {
         let visitor = tokio::select! {

@@ -2,6 +2,7 @@
 //! groups for limits. Each kernel is a tree of processes below one supervisor (see the runner's
 //! `launch` module) that does not depend on the engine.
 
+mod home;
 mod layout;
 mod network;
 mod overlay;
@@ -24,7 +25,7 @@ use protocol::runner::{Notice, NoticeCode, Request};
 use tokio::net::UnixStream;
 
 use crate::{
-    Exit, Kernel, KernelId, KernelSpec, Node, Owner, Runtime, RuntimeError,
+    Exit, Home, Kernel, KernelId, KernelSpec, Node, Owner, Runtime, RuntimeError,
     cgroup::Hierarchy,
     control::Channel,
     identity,
@@ -336,6 +337,27 @@ impl Runtime for Sandbox {
                 Err(error)
             }
         }
+    }
+
+    async fn restart(&self, spec: KernelSpec) -> Result<Arc<dyn Kernel>, RuntimeError> {
+        let dir = self.dir(spec.kernel_id);
+        if !dir.at("home").is_dir() {
+            return Err(RuntimeError::Gone(spec.kernel_id));
+        }
+        self.kill(spec.kernel_id, &dir).await;
+        dir.forget_end()
+            .map_err(RuntimeError::io("tidy up after the session"))?;
+        match start::start(self, &spec, &dir).await {
+            Ok(kernel) => Ok(Arc::new(kernel)),
+            Err(error) => {
+                self.kill(spec.kernel_id, &dir).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn home(&self, id: KernelId) -> Result<Option<Arc<dyn Home>>, RuntimeError> {
+        Ok(home::KeptHome::of(&self.dir(id), self.owner))
     }
 
     async fn adopt(&self, id: KernelId) -> Result<Option<Arc<dyn Kernel>>, RuntimeError> {

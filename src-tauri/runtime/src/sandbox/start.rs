@@ -46,8 +46,21 @@ pub(super) async fn start(
         Reach::Nothing(_) => network::Resolver::default(),
     };
     let place = place(sandbox, spec)?;
+    let began = dir.seeds();
+    let seeds = match began {
+        Some(seeds) => seeds,
+        None => plan::seeds()?,
+    };
     let mut notices = sandbox.notices.clone();
-    let plan = prepare(sandbox, spec, dir, &resolver, &mut notices, place.as_ref())?;
+    let plan = prepare(
+        sandbox,
+        spec,
+        dir,
+        &resolver,
+        seeds,
+        &mut notices,
+        place.as_ref(),
+    )?;
     let group = sandbox
         .hierarchy
         .make(spec.kernel_id, &spec.limits)
@@ -102,6 +115,10 @@ pub(super) async fn start(
     }
     dir.write(&record)
         .map_err(RuntimeError::io("write the session's record"))?;
+    if began.is_none() {
+        dir.begin(&seeds)
+            .map_err(RuntimeError::io("write the session's record"))?;
+    }
     let supervisor = launched.child.id().unwrap_or_default();
     let supervisor =
         process::descriptor_of(supervisor).map_err(RuntimeError::io("watch the session"))?;
@@ -150,12 +167,13 @@ fn place(sandbox: &Sandbox, spec: &KernelSpec) -> Result<Option<Place>, RuntimeE
     Ok(Some(Place { subnet, link }))
 }
 
-/// Makes the kernel's directory and the plan for its launcher.
+/// Makes the kernel's directory, or what is missing of it, and the plan for its launcher.
 fn prepare(
     sandbox: &Sandbox,
     spec: &KernelSpec,
     dir: &Dir,
     resolver: &network::Resolver,
+    seeds: [[u8; 32]; 2],
     notices: &mut Vec<Notice>,
     place: Option<&Place>,
 ) -> Result<LaunchPlan, RuntimeError> {
@@ -166,11 +184,15 @@ fn prepare(
     let doing = || RuntimeError::io("make the session's directories");
     let (home, tmp, etc) = (dir.at("home"), dir.at("tmp"), dir.at("etc"));
     for (path, mode) in [(&dir.root, 0o755), (&home, 0o700), (&tmp, 0o1777)] {
-        fs::create_dir(path).map_err(doing())?;
+        match fs::create_dir(path) {
+            // Of a kernel that ran before, and belongs to whom it did.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            other => other.map_err(doing())?,
+        }
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(doing())?;
-    }
-    for path in [&home, &tmp] {
-        identity::give(path, sandbox.owner).map_err(doing())?;
+        if *path != dir.root {
+            identity::give(path, sandbox.owner).map_err(doing())?;
+        }
     }
     let base = match &spec.image {
         ImageRoot::Layers { directories, .. } => Base::of(directories),
@@ -243,7 +265,7 @@ fn prepare(
                 .as_ref()
                 .zip(place)
                 .map(|(cluster, place)| cluster.planned(place.subnet)),
-            ..plan::runner(spec, environ)?
+            ..plan::runner(spec, environ, seeds)
         },
         cluster: place.map(|place| place.link),
     })

@@ -73,6 +73,22 @@ batch?: BatchJob | null,
  */
 bootstrap?: string | null, 
 /**
+ * Sessions that must succeed before it begins.
+ */
+depends_on?: Array<string>, 
+/**
+ * E-mail address of its owner, when an administrator launches it for somebody else.
+ */
+owner?: string | null, 
+/**
+ * 0 to 100, higher goes first; 10 when absent.
+ */
+priority?: number | null, 
+/**
+ * Address that is called when its status changes.
+ */
+callback_url?: string | null, 
+/**
  * Containers; 1 when absent.
  */
 cluster_size?: number | null, 

@@ -24,4 +24,8 @@ logs: Allowed,
 /**
  * Save files of its home to a data folder.
  */
-save: Allowed, };
+save: Allowed, 
+/**
+ * Start it again in its home.
+ */
+restart?: Allowed, };

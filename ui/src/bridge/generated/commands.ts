@@ -48,9 +48,11 @@ import type { RevealPath } from "./RevealPath";
 import type { Saved } from "./Saved";
 import type { Session } from "./Session";
 import type { SessionExec } from "./SessionExec";
+import type { SessionInterrupt } from "./SessionInterrupt";
 import type { SessionList } from "./SessionList";
 import type { SessionListRequest } from "./SessionListRequest";
 import type { SessionLogs } from "./SessionLogs";
+import type { SessionLogsRequest } from "./SessionLogsRequest";
 import type { SessionRef } from "./SessionRef";
 import type { SessionRename } from "./SessionRename";
 import type { SessionSave } from "./SessionSave";
@@ -102,10 +104,12 @@ export interface Commands {
   "session.show": { request: SessionRef; response: Session };
   "session.launch": { request: LaunchRequest; response: Session };
   "session.rename": { request: SessionRename; response: Session };
+  "session.restart": { request: SessionRef; response: Session };
+  "session.interrupt": { request: SessionInterrupt; response: Nothing };
   "session.terminate": { request: SessionTerminate; response: Session };
   "session.unsaved": { request: SessionRef; response: Unsaved };
   "session.save": { request: SessionSave; response: Saved };
-  "session.logs": { request: SessionRef; response: SessionLogs };
+  "session.logs": { request: SessionLogsRequest; response: SessionLogs };
   "session.stats": { request: SessionRef; response: Stats };
   "session.exec": { request: SessionExec; response: ExecResult };
   "session.wait": { request: SessionWait; response: Session };
@@ -194,6 +198,8 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "session.show": { effect: "read", tags: ["session"] },
   "session.launch": { effect: "change", tags: ["session", "history"] },
   "session.rename": { effect: "change", tags: ["session"] },
+  "session.restart": { effect: "destroy", tags: ["session"] },
+  "session.interrupt": { effect: "change", tags: [] },
   "session.terminate": { effect: "destroy", tags: ["session"] },
   "session.unsaved": { effect: "read", tags: ["session"] },
   "session.save": { effect: "change", tags: ["folder"] },
