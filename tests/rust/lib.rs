@@ -10,5 +10,6 @@ pub mod home;
 pub mod journey;
 pub mod manager;
 pub mod process;
+pub mod registry;
 pub mod repository;
 pub mod window;

@@ -8,7 +8,7 @@ use crate::app::AppVerb;
 use crate::engine::EngineVerb;
 use crate::folder::FolderVerb;
 use crate::history::HistoryVerb;
-use crate::image::ImageVerb;
+use crate::image::{ImageVerb, RegistryVerb};
 use crate::session::SessionVerb;
 use crate::ssh::SshConfigVerb;
 use crate::transfer::{CpArgs, TransferVerb};
@@ -123,6 +123,11 @@ pub(crate) enum Verb {
     Image {
         #[command(subcommand)]
         verb: ImageVerb,
+    },
+    /// Registries that images come from
+    Registry {
+        #[command(subcommand)]
+        verb: RegistryVerb,
     },
     /// Recent launches
     History {

@@ -96,6 +96,7 @@ async fn work(arguments: Arguments, output: Output) -> Result<ExitCode, Failure>
         Verb::SshConfig { verb } => ssh::config(&program, verb).await.map(done),
         Verb::Folder { verb } => folder::run(&program, verb).await.map(done),
         Verb::Image { verb } => image::run(&program, verb).await.map(done),
+        Verb::Registry { verb } => image::registry(&program, verb).await.map(done),
         Verb::History { verb } => history::run(&program, verb).await.map(done),
         Verb::Doctor => system::doctor(&program).await,
         Verb::Paths => system::paths(&program).await.map(done),

@@ -7,7 +7,7 @@ mod shown;
 use std::process::ExitCode;
 
 use commands::types::{
-    ExecResult, Failure, FailureCode, LogText, Nothing, Saved, Session, SessionExec,
+    ExecResult, Failure, FailureCode, LogText, Nothing, Saved, Session, SessionCommit, SessionExec,
     SessionInterrupt, SessionList, SessionListRequest, SessionLogs, SessionLogsRequest, SessionRef,
     SessionRename, SessionSave, SessionTerminate, SessionWait, Stats, Unsaved,
 };
@@ -121,6 +121,10 @@ pub(crate) async fn run(program: &Program, verb: SessionVerb) -> Result<ExitCode
             }
             program.output.answer(&ran, |_| String::new());
             return Ok(exit_code(ran.exit_code));
+        }
+        SessionVerb::Commit { session, name } => {
+            let request = SessionCommit { session, name };
+            crate::image::follow(program, "session.commit", &request).await?;
         }
         SessionVerb::Stats { session, follow } => loop {
             let request = SessionRef {

@@ -5,6 +5,7 @@
 //! and started. Nouns of the protocol go in and come out; every error keeps what the manager said.
 
 mod auth;
+mod background;
 mod connection;
 mod discover;
 mod engine;
@@ -14,12 +15,14 @@ mod extension;
 mod folder;
 mod graphql;
 mod image;
+mod registry;
 mod resource;
 mod session;
 mod storage;
 mod stream;
 
 pub use auth::{Credentials, Keypair, LoggedIn, Login, Owner, WebSession};
+pub use background::TaskNews;
 pub use connection::Client;
 pub use discover::{Discovered, Doorway, discover};
 pub use engine::{Beacon, Launch, LocalEngine};

@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::host::Host;
 use crate::table::{self, Place, Surface};
 use crate::types::{Failure, FailureCode};
-use crate::{app, events, seat, session, socket, terminal};
+use crate::{app, events, image_store, seat, session, socket, terminal};
 
 /// A message of a stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -181,6 +181,18 @@ impl Table {
             )),
             "app.install" => Ok(json(
                 app::install(context, table::parse(name, payload)?).await?,
+            )),
+            "image.pull" => Ok(json(
+                image_store::pull(context, table::parse(name, payload)?).await?,
+            )),
+            "image.import" => Ok(json(
+                image_store::import(context, table::parse(name, payload)?).await?,
+            )),
+            "image.rescan" => Ok(json(
+                image_store::rescan(context, table::parse(name, payload)?).await?,
+            )),
+            "session.commit" => Ok(json(
+                image_store::commit(context, table::parse(name, payload)?).await?,
             )),
             "terminal.open" => {
                 let (opened, bytes) = terminal::open(context, table::parse(name, payload)?).await?;

@@ -19,6 +19,7 @@ mod folder_store;
 mod history;
 mod host;
 mod image;
+mod image_store;
 mod links;
 mod pages;
 mod reach;

@@ -233,6 +233,11 @@ table! {
 
         "environment.list" Nothing => EnvironmentList, Read, ALL, Here, [] => crate::environment::list;
         "image.list" Nothing => ImageList, Read, ALL, Here, [] => crate::image::list;
+        "image.alias" ImageAlias => Nothing, Change, ALL, Here, [] => crate::image_store::alias;
+        "image.remove" ImageRef => Nothing, Destroy, ALL, Here, [] => crate::image_store::remove;
+        "registry.list" Nothing => RegistryList, Read, ALL, Here, [] => crate::image_store::registries;
+        "registry.add" RegistryAdd => Registry, Change, ALL, Here, [] => crate::image_store::add_registry;
+        "registry.remove" RegistryRef => Nothing, Destroy, ALL, Here, [] => crate::image_store::remove_registry;
         "resource.limits" LimitsRequest => Limits, Read, ALL, Here, [Session] => crate::image::limits;
 
         "history.list" Nothing => LaunchList, Read, ALL, Here, [History] => crate::history::list;
@@ -263,6 +268,10 @@ table! {
         "terminal.open" TerminalOpen => TerminalOpened, PAGES, Here, true;
         "session.log_follow" SessionRef => LogText, ALL, Here, false;
         "app.install" AppInstall => InstallProgress, ALL, Here, false;
+        "image.pull" ImageRef => TaskProgress, ALL, Here, false;
+        "image.import" ImageImport => TaskProgress, TERMINAL, Here, false;
+        "image.rescan" ImageRescan => TaskProgress, ALL, Here, false;
+        "session.commit" SessionCommit => TaskProgress, ALL, Here, false;
     }
 }
 

@@ -30,6 +30,7 @@ use std::time::Duration;
 use axum::serve::ListenerExt;
 use db::{Database, DbError, Durability};
 use runtime::Runtime;
+use runtime::image::{ImageLimits, ImageStore};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -166,6 +167,13 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
             }
         })?;
 
+    let pictures = data_dir.join("images");
+    let images = ImageStore::open(pictures.clone(), runtime.owner(), ImageLimits::default())
+        .map_err(|source| StartError::Folder {
+            path: pictures,
+            source: io::Error::other(source),
+        })?;
+
     let listener = bind(listen, &data_dir).await?;
     let address = listener.local_addr().map_err(|source| StartError::Listen {
         address: listen,
@@ -180,6 +188,9 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     let app = App::new(Parts {
         store,
         storage,
+        images: Arc::new(images),
+        background: app::background::Tasks::default(),
+        commits: app::image_commit::Commits::default(),
         runtime,
         kernels: Kernels::default(),
         runs: app::execute::Runs::default(),
@@ -221,6 +232,8 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
             tracing::warn!(%problem, "images of the container engine");
         }
     });
+    let unneeded = app.clone();
+    tasks.spawn(async move { app::image_forget::collect(&unneeded).await });
     let removing = app.clone();
     tasks.spawn(async move {
         if let Err(problem) = app::folder::trash::finish_removals(&removing).await {

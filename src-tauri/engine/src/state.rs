@@ -6,13 +6,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use db::Database;
+use runtime::image::ImageStore;
 use runtime::{Kernel, KernelId, Runtime};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::activity::Activity;
+use crate::app::background::Tasks;
 use crate::app::execute::Runs;
 use crate::app::idle::Idle;
+use crate::app::image_commit::Commits;
 use crate::auth::RateLimiter;
 use crate::error::Problem;
 use crate::events::Events;
@@ -28,6 +31,12 @@ pub(crate) struct Parts {
     pub(crate) store: Database,
     /// The files of data folders.
     pub(crate) storage: Storage,
+    /// The images that are unpacked here.
+    pub(crate) images: Arc<ImageStore>,
+    /// Work that takes long.
+    pub(crate) background: Tasks,
+    /// Sessions that are being made into images.
+    pub(crate) commits: Commits,
     /// Where kernels run.
     pub(crate) runtime: Arc<dyn Runtime>,
     /// Kernels that run and can be talked to.

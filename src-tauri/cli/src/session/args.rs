@@ -81,6 +81,13 @@ pub(crate) enum SessionVerb {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+    /// Save it as an image; mounted folders and the home are not part of it
+    Commit {
+        /// Name or id of the session, or a start of one
+        session: String,
+        /// What to call the image
+        name: String,
+    },
     /// Show what it uses
     Stats {
         /// Name or id of the session, or a start of one

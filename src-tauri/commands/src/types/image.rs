@@ -43,6 +43,120 @@ pub struct Image {
     pub installed: bool,
 }
 
+/// An image by its reference, its alias, or a file of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ImageRef {
+    /// Canonical reference (`registry/project/name:tag`).
+    pub image: String,
+}
+
+/// An image in a file or a folder of the engine's computer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ImageImport {
+    /// An archive (`docker save`, OCI) or a folder (OCI layout), absolute.
+    pub path: String,
+    /// What to call it; without one what it calls itself.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// Which registry to read; all without a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ImageRescan {
+    /// Host and port.
+    #[serde(default)]
+    pub registry: Option<String>,
+}
+
+/// Another name for an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ImageAlias {
+    /// The other name.
+    pub alias: String,
+    /// The image; without one the name is taken away.
+    #[serde(default)]
+    pub image: Option<String>,
+}
+
+/// A session to be saved as an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct SessionCommit {
+    /// The session.
+    pub session: String,
+    /// What its owner calls the image: letters, digits, dots, dashes, underscores.
+    pub name: String,
+}
+
+/// How far something is that the manager does in the background.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum TaskProgress {
+    /// It goes on.
+    Step {
+        /// In words.
+        message: String,
+        /// Of the total, so much is done.
+        current: f64,
+        /// 0 when it is not known yet.
+        total: f64,
+    },
+    /// It is done.
+    Done {
+        /// What came of it.
+        message: String,
+    },
+}
+
+/// A registry that images come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Registry {
+    /// Names it.
+    pub id: String,
+    /// Host and port: the first part of its images' names.
+    pub name: String,
+    /// `https://host:port`.
+    pub url: String,
+    /// `docker`, `harbor2`, …
+    pub kind: String,
+    /// Repositories that begin so; all when empty.
+    pub project: String,
+    /// Who logs in; nobody when empty.
+    pub username: String,
+}
+
+/// Registries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct RegistryList {
+    /// By name.
+    pub registries: Vec<Registry>,
+}
+
+/// A registry by its name or id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct RegistryRef {
+    /// Host and port, or the id.
+    pub registry: String,
+}
+
+/// A registry to add.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct RegistryAdd {
+    /// `https://host:port`, or `http://` for one without a certificate.
+    pub url: String,
+    /// Only repositories that begin so.
+    #[serde(default)]
+    pub project: Option<String>,
+    /// Who logs in.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// With which password.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// Take any certificate.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
 /// Environments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct ImageList {

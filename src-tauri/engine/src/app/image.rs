@@ -4,12 +4,20 @@ use std::collections::BTreeMap;
 
 use db::rusqlite::Connection;
 use protocol::api::image::{HOST_IMAGE, LABEL_CORECOUNT, LABEL_ROLE, LABEL_SERVICE_PORTS};
+use runtime::image::ImageError;
 use uuid::Uuid;
 
 use crate::error::Problem;
 use crate::state::App;
 use crate::store::image::Image;
 use crate::store::{self, At};
+
+/// Label: whose image it is, `user:<id>`.
+pub(crate) const LABEL_OWNER: &str = "ai.backend.customized-image.owner";
+/// Label: what its owner calls it.
+pub(crate) const LABEL_CUSTOM_NAME: &str = "ai.backend.customized-image.name";
+/// Label: the last part of its tag.
+pub(crate) const LABEL_CUSTOM_ID: &str = "ai.backend.customized-image.id";
 
 /// The apps that a session on this computer can run when they are installed, with their ports.
 const HOST_SERVICE_PORTS: &str =
@@ -87,6 +95,120 @@ pub(crate) async fn find(
     })
 }
 
+/// Whether a user made an image out of a session of theirs.
+pub(crate) fn is_owned_by(image: &Image, user: Uuid) -> bool {
+    image.labels.get(LABEL_OWNER) == Some(&format!("user:{user}"))
+}
+
+/// Whether a user may start sessions of an image: what somebody made of a session is theirs alone.
+pub(crate) fn is_for(image: &Image, user: Uuid) -> bool {
+    !image.labels.contains_key(LABEL_OWNER) || is_owned_by(image, user)
+}
+
+/// `host/path:tag` with nothing left out.
+pub(crate) fn canonical(reference: &str) -> Result<String, Problem> {
+    let refused = || Problem::invalid_params(format!("\"{reference}\" is no name of an image."));
+    let (host, path) = reference.split_once('/').ok_or_else(refused)?;
+    let (repository, tag) = path.rsplit_once(':').unwrap_or((path, "latest"));
+    let part = |text: &str| {
+        !text.is_empty()
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+    };
+    let host_is_one = host
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']'));
+    let whole = !host.is_empty()
+        && host_is_one
+        && repository.split('/').all(part)
+        && repository.to_ascii_lowercase() == repository
+        && part(tag)
+        && reference.len() <= 255;
+    whole
+        .then(|| format!("{host}/{repository}:{tag}"))
+        .ok_or_else(refused)
+}
+
+/// The name here of an image that comes from nowhere: what it calls itself, less the registry.
+pub(crate) fn local_name(said: &str) -> Result<String, Problem> {
+    let path = match said.split_once('/') {
+        Some((host, rest))
+            if host.contains(['.', ':']) || host == "localhost" || host == "local" =>
+        {
+            rest
+        }
+        _ => said,
+    };
+    canonical(&format!("local/{path}"))
+}
+
+/// The name of an image that is made of a session of `base`.
+pub(crate) fn customized_name(base: &str, project: &str, id: &str) -> String {
+    let (path, tag) = base.rsplit_once(':').unwrap_or((base, "latest"));
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let parts: Vec<&str> = tag
+        .split('-')
+        .filter(|part| !part.starts_with("customized_"))
+        .collect();
+    let project = project.to_ascii_lowercase().replace([' ', '@'], "-");
+    format!("local/{project}/{name}:{}-customized_{id}", parts.join("-"))
+}
+
+/// What is wrong with an image, in the words of the API.
+pub(crate) fn image_problem(error: ImageError) -> Problem {
+    let text = super::session::chain(&error);
+    match error {
+        ImageError::NotFound(_) => {
+            Problem::not_found("environment image", "image_read_not-found").msg(text)
+        }
+        ImageError::DiskFull => Problem::new(
+            axum::http::StatusCode::INSUFFICIENT_STORAGE,
+            "insufficient-storage",
+            "The disk is full.",
+            "backendai_generic_unavailable",
+        )
+        .msg(text),
+        ImageError::Unauthorized(_) | ImageError::Unreachable(_) | ImageError::Registry(_) => {
+            Problem::new(
+                axum::http::StatusCode::SERVICE_UNAVAILABLE,
+                "service-unavailable",
+                "Serivce unavailable.",
+                "backendai_generic_unavailable",
+            )
+            .msg(text)
+        }
+        ImageError::Io { .. } => Problem::internal(text),
+        ImageError::Reference(_)
+        | ImageError::Digest(_)
+        | ImageError::Malformed(_)
+        | ImageError::Platform(_)
+        | ImageError::TooLarge(_) => Problem::invalid_params(text),
+    }
+}
+
+/// Changes labels of an image for good; no value: back to the image's own.
+pub(crate) async fn override_labels(
+    app: &App,
+    image: &Image,
+    changes: BTreeMap<String, Option<String>>,
+) -> Result<(), Problem> {
+    let id = image.id;
+    app.store
+        .write(move |tx| -> Result<(), Problem> {
+            let mut state = store::image_state::get(tx, id)?;
+            for (key, value) in changes {
+                match value {
+                    Some(value) => state.overrides.insert(key, value),
+                    None => state.overrides.remove(&key),
+                };
+            }
+            Ok(store::image_state::put(tx, id, &state)?)
+        })
+        .await
+}
+
 /// Gives an image another name.
 pub(crate) async fn set_alias(app: &App, alias: String, target: &str) -> Result<(), Problem> {
     let image = find(app, target, None).await?;
@@ -124,4 +246,46 @@ pub(crate) fn minimums(image: &Image) -> BTreeMap<String, String> {
         .into();
     minimums.extend(labelled);
     minimums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_whole_and_harmless() {
+        assert_eq!(
+            canonical("127.0.0.1:5000/lab/base").ok().as_deref(),
+            Some("127.0.0.1:5000/lab/base:latest")
+        );
+        for bad in [
+            "",
+            "base",
+            "host/",
+            "host/../x:1",
+            "host/a/.:1",
+            "host/A:1",
+            "host/a:b c",
+            "h st/a",
+        ] {
+            assert!(canonical(bad).is_err(), "{bad}");
+        }
+        let local = |text| local_name(text).ok();
+        assert_eq!(
+            local("quay.io/lab/base:1").as_deref(),
+            Some("local/lab/base:1")
+        );
+        assert_eq!(local("lab/base:1").as_deref(), Some("local/lab/base:1"));
+        assert_eq!(local("base").as_deref(), Some("local/base:latest"));
+    }
+
+    #[test]
+    fn a_commit_of_a_commit_has_one_id() {
+        let one = customized_name("cr.example/stable/python:3.9-ubuntu20.04", "Lab", "aa");
+        assert_eq!(one, "local/lab/python:3.9-ubuntu20.04-customized_aa");
+        assert_eq!(
+            customized_name(&one, "Lab", "bb"),
+            "local/lab/python:3.9-ubuntu20.04-customized_bb"
+        );
+    }
 }

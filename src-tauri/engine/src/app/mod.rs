@@ -2,6 +2,7 @@
 
 pub(crate) mod abuse;
 pub(crate) mod admin;
+pub(crate) mod background;
 pub(crate) mod bootstrap;
 pub(crate) mod config;
 pub(crate) mod delegation;
@@ -12,8 +13,14 @@ pub(crate) mod folder;
 pub(crate) mod idle;
 pub(crate) mod image;
 pub(crate) mod image_container;
+pub(crate) mod image_commit;
+pub(crate) mod image_forget;
+pub(crate) mod image_pull;
+pub(crate) mod image_rescan;
+pub(crate) mod image_state;
 pub(crate) mod notice;
 pub(crate) mod password;
+pub(crate) mod registry;
 pub(crate) mod resource;
 pub(crate) mod resource_group;
 pub(crate) mod service;

@@ -205,6 +205,7 @@ fn enqueue(
     let group = choose_group(usable, request)?;
     let nodes = resource_group::nodes_of(tx, &group, nodes)?;
     let image = store::image::find(tx, &request.image, request.architecture.as_deref())?
+        .filter(|image| super::image::is_for(image, owner.id))
         .ok_or_else(|| {
             Problem::not_found("image reference", "image_read_internal-error")
                 .msg(format!("Unknown image reference: {}", request.image))

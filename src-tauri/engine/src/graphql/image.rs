@@ -1,15 +1,62 @@
 //! Images as GraphQL objects.
 
+use protocol::api::image::LABEL_ROLE;
 use serde_json::{Value, json};
 
 use super::record::{Ask, Record, node, pairs, record};
 use crate::app;
+use crate::app::image_state::ImageState;
 use crate::error::Problem;
 use crate::store::image::Image;
 
 const NODE: &str = "ImageNode";
+/// Label of images for the system's own sessions.
+const OPERATION: &str = "operation";
 
-fn image_record(image: &Image) -> Record {
+/// An image with what is known of it.
+struct Shown {
+    image: Image,
+    is_forgotten: bool,
+    is_installed: bool,
+    /// Where it is installed.
+    agent: String,
+}
+
+async fn agent(ask: &Ask<'_>) -> String {
+    let nodes = ask.app.runtime.nodes().await.unwrap_or_default();
+    nodes
+        .into_iter()
+        .next()
+        .map_or_else(String::new, |node| node.name)
+}
+
+fn shown(image: Image, state: ImageState, agent: &str) -> Shown {
+    Shown {
+        is_forgotten: state.is_forgotten,
+        is_installed: state.content.is_some() || app::image_pull::is_elsewhere(&image),
+        agent: agent.to_owned(),
+        image,
+    }
+}
+
+/// The protocol's kinds of images, by the role that their label says.
+fn kind(image: &Image) -> &'static str {
+    match image.labels.get(LABEL_ROLE).map(String::as_str) {
+        Some("SYSTEM") => "SYSTEM",
+        Some("INFERENCE") => "SERVICE",
+        _ => "COMPUTE",
+    }
+}
+
+/// The node of one image.
+pub(super) async fn node_of(ask: &Ask<'_>, image: &Image) -> Result<Record, Problem> {
+    let state = app::image_state::image_state(ask.app, image.id).await?;
+    let shown = shown(image.clone(), state, &agent(ask).await);
+    Ok(node(NODE, image_record(&shown)))
+}
+
+fn image_record(shown: &Shown) -> Record {
+    let image = &shown.image;
     // `<registry>/<name>:<tag>`: the registry is a field of its own.
     let (path, tag) = image
         .name
@@ -56,18 +103,18 @@ fn image_record(image: &Image) -> Record {
         "version": version,
         "registry": image.registry,
         "architecture": image.architecture,
-        "is_local": true,
+        "is_local": image.registry == app::registry::LOCAL,
         "digest": image.digest,
         "hash": image.digest,
         "labels": pairs(&image.labels),
         "aliases": image.aliases,
         "size_bytes": image.size_bytes,
-        "status": "ALIVE",
-        "type": "COMPUTE",
+        "status": if shown.is_forgotten { "DELETED" } else { "ALIVE" },
+        "type": kind(image),
         "resource_limits": limits,
         "supported_accelerators": accelerators,
-        "installed": true,
-        "installed_agents": [],
+        "installed": shown.is_installed,
+        "installed_agents": if shown.is_installed { vec![shown.agent.as_str()] } else { Vec::new() },
         "permissions": ["read_attribute", "create_container"],
     }))
 }
@@ -78,37 +125,61 @@ pub(super) async fn one(ask: &Ask<'_>, field: &str) -> Result<Value, Problem> {
         None => ask.id("id")?,
     };
     let image = app::image::find(ask.app, &reference, ask.text("architecture")).await?;
-    let fields = image_record(&image);
-    Ok(if field == "image" {
-        fields.into()
-    } else {
-        node(NODE, fields).into()
-    })
+    if !may_see(ask, &image) {
+        return Err(Problem::not_found(
+            "environment image",
+            "image_read_not-found",
+        ));
+    }
+    if field == "image_node" {
+        return Ok(node_of(ask, &image).await?.into());
+    }
+    let state = app::image_state::image_state(ask.app, image.id).await?;
+    Ok(image_record(&shown(image, state, &agent(ask).await)).into())
 }
 
-async fn all(ask: &Ask<'_>) -> Result<Vec<Image>, Problem> {
-    // Every image is there and none is for the system's own use.
+/// What somebody made of a session is theirs alone.
+fn may_see(ask: &Ask<'_>, image: &Image) -> bool {
+    ask.caller.is_superadmin() || app::image::is_for(image, ask.caller.user_id())
+}
+
+async fn all(ask: &Ask<'_>) -> Result<Vec<Shown>, Problem> {
     let statuses = ask.args.get("filter_by_statuses").and_then(Value::as_array);
-    let alive = statuses.is_none_or(|list| list.iter().any(|one| one.as_str() == Some("ALIVE")));
-    if !alive || ask.flag("is_operation") == Some(true) || ask.flag("is_installed") == Some(false) {
-        return Ok(Vec::new());
-    }
-    app::image::list(ask.app).await
+    let wants = |status: &str| match statuses {
+        None => status == "ALIVE",
+        Some(list) => list.iter().any(|one| one.as_str() == Some(status)),
+    };
+    let (alive, forgotten) = (wants("ALIVE"), wants("DELETED"));
+    let (installed, operation) = (ask.flag("is_installed"), ask.flag("is_operation"));
+    let mut states = app::image_state::all(ask.app).await?;
+    let agent = agent(ask).await;
+    Ok(app::image::list(ask.app)
+        .await?
+        .into_iter()
+        .filter(|image| may_see(ask, image))
+        .map(|image| {
+            let state = states.remove(&image.id).unwrap_or_default();
+            shown(image, state, &agent)
+        })
+        .filter(|one| if one.is_forgotten { forgotten } else { alive })
+        .filter(|one| installed.is_none_or(|wanted| wanted == one.is_installed))
+        .filter(|one| {
+            let features = one.image.labels.get("ai.backend.features");
+            let is_operation = features.is_some_and(|it| it.split(' ').any(|it| it == OPERATION));
+            operation.is_none_or(|wanted| wanted == is_operation)
+        })
+        .collect())
 }
 
 pub(super) async fn list(ask: &Ask<'_>, field: &str) -> Result<Value, Problem> {
-    let customized = |image: &Image| {
-        image
-            .labels
-            .contains_key("ai.backend.customized-image.owner")
-    };
     let images = all(ask).await?;
     let records: Vec<Record> = match field {
         "images" => images.iter().map(image_record).collect(),
-        _ => {
-            let own = images.iter().filter(|image| customized(image));
-            own.map(|image| node(NODE, image_record(image))).collect()
-        }
+        _ => images
+            .iter()
+            .filter(|one| app::image::is_owned_by(&one.image, ask.caller.user_id()))
+            .map(|one| node(NODE, image_record(one)))
+            .collect(),
     };
     Ok(json!(records))
 }
@@ -118,7 +189,7 @@ pub(super) async fn nodes(ask: &Ask<'_>) -> Result<Value, Problem> {
     ask.connection(
         images
             .iter()
-            .map(|image| node(NODE, image_record(image)))
+            .map(|one| node(NODE, image_record(one)))
             .collect(),
     )
 }
@@ -129,8 +200,8 @@ pub(super) async fn of_kernel(ask: &Ask<'_>, parent: &Record) -> Result<Value, P
     let Some(reference) = text("image_reference") else {
         return Ok(Value::Null);
     };
-    let image = app::image::find(ask.app, reference, text("architecture")).await;
-    Ok(image
-        .map(|image| node(NODE, image_record(&image)).into())
-        .unwrap_or_default())
+    match app::image::find(ask.app, reference, text("architecture")).await {
+        Ok(image) => Ok(node_of(ask, &image).await?.into()),
+        Err(_) => Ok(Value::Null),
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::record::{Ask, raw_id};
-use super::{admin, resource, session};
+use super::{admin, image_change, registry, resource, session};
 use crate::app;
 use crate::error::Problem;
 use crate::store::preset::Preset;
@@ -16,23 +16,17 @@ pub(super) async fn root(ask: &Ask<'_>, field: &str) -> Result<Value, Problem> {
     if field == "modify_compute_session" {
         return modify_session(ask).await;
     }
+    if let Some(answer) = image_change::root(ask, field).await {
+        return answer;
+    }
+    if let Some(answer) = registry::change(ask, field).await {
+        return answer;
+    }
     if let Some(answer) = admin::change(ask, field).await? {
         return Ok(answer);
     }
     ask.superadmin()?;
     let done = match field {
-        "alias_image" => {
-            let alias = ask.needed("alias")?.to_owned();
-            app::image::set_alias(ask.app, alias, ask.needed("target")?)
-                .await
-                .map(|()| Value::Null)
-        }
-        "dealias_image" => {
-            let alias = ask.needed("alias")?.to_owned();
-            app::image::remove_alias(ask.app, alias)
-                .await
-                .map(|()| Value::Null)
-        }
         "create_resource_preset" => create_preset(ask).await,
         "modify_resource_preset" => modify_preset(ask).await.map(|()| Value::Null),
         "delete_resource_preset" => delete_preset(ask).await.map(|()| Value::Null),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::record::{Ask, Record};
-use super::{folder, image, kernel, project, resource, session, user};
+use super::{folder, image, kernel, project, registry, resource, session, user};
 use crate::error::Problem;
 
 /// Answers a field of the root.
@@ -19,6 +19,10 @@ pub(super) async fn root(ask: &Ask<'_>, field: &str) -> Result<Value, Problem> {
         "image" | "image_node" => image::one(ask, field).await,
         "images" | "customized_images" => image::list(ask, field).await,
         "image_nodes" => image::nodes(ask).await,
+        "container_registry"
+        | "container_registries"
+        | "container_registry_node"
+        | "container_registry_nodes" => registry::query(ask, field).await,
         "domain" | "domain_node" => project::domain(ask, field).await,
         "domains" | "domain_nodes" => project::domains(ask, field).await,
         "group" | "group_node" => project::one(ask, field).await,

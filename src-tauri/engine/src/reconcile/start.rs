@@ -14,7 +14,7 @@ use runtime::{
 };
 use serde_json::{Value, json};
 
-use super::{IDLE, InHand, Work, insist, restart, watch};
+use super::{IDLE, InHand, Work, image, insist, restart, watch};
 use crate::app;
 use crate::app::session::chain;
 use crate::app::transition::advance;
@@ -56,8 +56,15 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
 
 async fn start(work: Work, session: Session, in_hand: InHand) {
     let app = &work.app;
-    // An image of this computer is always there: looking and fetching take no time.
-    let events = &[Event::Preparing, Event::Prepared, Event::Creating];
+    let events = match image::bring(app, &session).await {
+        Ok(events) => events,
+        Err(image::Missing::Ended) => return drop(in_hand),
+        Err(image::Missing::Failed(text)) => {
+            tracing::warn!(session = %session.id, error = text, "no image");
+            failed(app, &session, &text).await;
+            return drop(in_hand);
+        }
+    };
     let id = session.id;
     let creating = insist(app, |app| async move {
         let boot_id = lock::boot_id();
@@ -122,17 +129,21 @@ pub(super) async fn specs(
         .read(move |db| Own::of(db, &wanted))
         .await
         .unwrap_or_default();
-    let image = image_root(app, session).await?;
     // Made anew with all of the session's kernels: none is ever started alone.
     let key = rand::random();
-    rows.iter()
-        .map(|row| {
-            let mut spec = spec(app, session, row, rows, &own)?;
-            spec.image = image.clone();
-            spec.cluster = cluster(rows, row, key);
-            Ok(spec)
-        })
-        .collect()
+    let wants_container = image_container::is_wanted(app, session).await;
+    let mut specs = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut spec = spec(app, session, row, rows, &own)?;
+        if wants_container {
+            spec.image = ImageRoot::Container(session.image.clone());
+        } else {
+            image::put_into(app, session, &mut spec).await?;
+        }
+        spec.cluster = cluster(rows, row, key);
+        specs.push(spec);
+    }
+    Ok(specs)
 }
 
 fn cluster(rows: &[KernelRow], row: &KernelRow, key: [u8; 32]) -> Option<Cluster> {
@@ -262,19 +273,6 @@ fn spec(
         path_prefix,
         cluster: None,
     })
-}
-
-/// What the session's root is made of: by its image, or because its resource group wants it so.
-async fn image_root(app: &App, session: &Session) -> Result<ImageRoot, RuntimeError> {
-    if image_container::is_wanted(app, session).await {
-        return Ok(ImageRoot::Container(session.image.clone()));
-    }
-    match session.image.as_str() {
-        "local/host:latest" => Ok(ImageRoot::Host),
-        other => Err(RuntimeError::Invalid(format!(
-            "the image {other} is not on this computer"
-        ))),
-    }
 }
 
 fn mounts(app: &App, session: &Session) -> Result<Vec<Mount>, RuntimeError> {

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use protocol::api::image::HOST_IMAGE;
 use protocol::session::{Event, SessionStatus};
 use serde_json::json;
 
 use super::watch::AGAINST_WILL;
 use super::{IDLE, InHand, Work};
-use crate::app::notice;
 use crate::app::session::{LOG_LIMIT, chain};
 use crate::app::session_batch::seconds;
 use crate::app::transition::advance;
+use crate::app::{image_forget, notice};
 use crate::error::Problem;
 use crate::state::App;
 use crate::store::kernel::Kernel as KernelRow;
@@ -119,6 +120,9 @@ async fn try_end(app: &App, session: &Session, kept: bool) -> Result<(), Problem
             .await
             .map_err(|error| Problem::internal(chain(&error)))?;
         update(app, row.id, |row| row.removed_at = Some(At::now())).await?;
+    }
+    if session.image != HOST_IMAGE {
+        image_forget::collect(app).await;
     }
     Ok(())
 }

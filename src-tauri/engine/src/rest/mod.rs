@@ -8,8 +8,10 @@ pub(crate) mod fair_share;
 pub(crate) mod folder;
 pub(crate) mod folder_files;
 pub(crate) mod folder_sharing;
+pub(crate) mod image;
 pub(crate) mod local;
 mod old_clients;
+pub(crate) mod registry;
 pub(crate) mod resource;
 pub(crate) mod resource_group;
 pub(crate) mod root;
@@ -46,6 +48,8 @@ pub(crate) fn router(app: App) -> Router {
         .merge(folder_sharing::routes())
         .merge(storage::routes())
         .merge(resource::routes())
+        .merge(image::routes())
+        .merge(registry::routes())
         .merge(resource_group::routes())
         .merge(usage::routes())
         .merge(config::routes())

@@ -5,23 +5,12 @@ use axum::{Json, Router};
 use protocol::version::ApiVersion;
 use serde_json::{Value, json};
 
+use protocol::api::gangway::capability;
+
 use crate::state::App;
 
 /// The release of the manager whose behaviour is followed.
 pub(crate) const MANAGER: &str = "26.8.0";
-
-/// What this engine offers beyond the manager API.
-pub(crate) const CAPABILITIES: [&str; 9] = [
-    "local-login",
-    "ssh-info",
-    "app-state",
-    "app-install",
-    "unsaved",
-    "save-home",
-    "live-stats",
-    "notices",
-    "host-environments",
-];
 
 pub(crate) fn routes() -> Router<App> {
     Router::new().route("/", get(root))
@@ -31,6 +20,6 @@ async fn root() -> Json<Value> {
     Json(json!({
         "version": ApiVersion::CURRENT,
         "manager": MANAGER,
-        "gangway": { "version": env!("CARGO_PKG_VERSION"), "capabilities": CAPABILITIES },
+        "gangway": { "version": env!("CARGO_PKG_VERSION"), "capabilities": capability::ALL },
     }))
 }

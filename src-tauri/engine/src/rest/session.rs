@@ -37,8 +37,6 @@ pub(crate) fn routes() -> Router<App> {
         .route("/session/{s}/direct-access-info", get(direct_access_info))
         .route("/session/{s}/abusing-report", get(abusing_report))
         .route("/session/{s}/dependency-graph", get(dependency_graph))
-        .route("/session/{s}/commit", get(commit_status).post(no_commit))
-        .route("/session/{s}/imagify", post(no_commit))
 }
 
 /// On whose behalf.
@@ -75,10 +73,6 @@ async fn restart(
         session::find(&app, &caller, &reference, owner.owner_access_key.as_deref()).await?;
     session_restart::restart(&app, &found).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn no_commit(_: Caller) -> Problem {
-    Problem::not_implemented("This engine does not save sessions as images.")
 }
 
 #[derive(Deserialize)]
@@ -219,17 +213,6 @@ async fn abusing_report(
         Some(kernel) => abuse::report(&app, kernel.id).await,
         None => json!({}),
     }))
-}
-
-async fn commit_status(
-    State(app): State<App>,
-    caller: Caller,
-    Path(reference): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    let (_, kernels) = session::find(&app, &caller, &reference, None).await?;
-    Ok(Json(
-        json!({ "status": "ready", "kernel": kernels.first().map(|kernel| kernel.id) }),
-    ))
 }
 
 async fn dependency_graph(

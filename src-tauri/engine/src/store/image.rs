@@ -25,7 +25,8 @@ pub(crate) struct Image {
 }
 
 const COLUMNS: &str = "i.id, i.name, i.architecture, i.registry, i.digest, i.size_bytes, \
-     i.labels, i.created_at, \
+     json_patch(i.labels, coalesce((SELECT s.overrides FROM image_state s WHERE s.image = i.id), \
+        '{}')), i.created_at, \
      (SELECT json_group_array(a.alias ORDER BY a.alias) FROM image_alias a WHERE a.image = i.id)";
 
 fn read(row: &Row<'_>) -> Result<Image> {
@@ -51,7 +52,8 @@ pub(crate) fn list(db: &Connection) -> Result<Vec<Image>> {
     .collect()
 }
 
-/// The image of this name, or of this alias; with no architecture, the first that there is.
+/// The image of this name, or of this alias; with no architecture, the first that there is. One
+/// that is forgotten is found only by [`get`] and [`by_name`].
 pub(crate) fn find(
     db: &Connection,
     reference: &str,
@@ -61,10 +63,26 @@ pub(crate) fn find(
         "SELECT {COLUMNS} FROM image i
          WHERE (i.name = ?1 OR i.id IN (SELECT a.image FROM image_alias a WHERE a.alias = ?1))
            AND i.architecture = coalesce(?2, i.architecture)
+           AND i.id NOT IN (SELECT s.image FROM image_state s WHERE s.status = 'DELETED')
          ORDER BY i.architecture"
     ))?
     .query_row((reference, architecture), read)
     .optional()
+}
+
+/// The image of exactly this name, forgotten or not.
+pub(crate) fn by_name(db: &Connection, name: &str, architecture: &str) -> Result<Option<Image>> {
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM image i WHERE i.name = ?1 AND i.architecture = ?2"
+    ))?
+    .query_row((name, architecture), read)
+    .optional()
+}
+
+/// Forgets an image for good, with its aliases.
+pub(crate) fn remove(db: &Connection, id: Uuid) -> Result<()> {
+    db.execute("DELETE FROM image WHERE id = ?1", [Id(id)])?;
+    Ok(())
 }
 
 /// The image with this id.

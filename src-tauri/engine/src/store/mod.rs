@@ -13,12 +13,14 @@ pub(crate) mod folder;
 pub(crate) mod folder_sharing;
 pub(crate) mod idle;
 pub(crate) mod image;
+pub(crate) mod image_state;
 pub(crate) mod kernel;
 pub(crate) mod keypair;
 pub(crate) mod notice;
 pub(crate) mod policy;
 pub(crate) mod preset;
 pub(crate) mod project;
+pub(crate) mod registry;
 pub(crate) mod resource_group;
 pub(crate) mod session;
 pub(crate) mod setting;
@@ -57,6 +59,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "session-life",
         sql: include_str!("migrations/0007_session_life.sql"),
+    },
+    Migration {
+        name: "image-content",
+        sql: include_str!("migrations/0008_image_content.sql"),
     },
 ];
 

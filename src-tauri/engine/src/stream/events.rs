@@ -31,7 +31,6 @@ pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/events/session", get(sessions))
         .route("/stream/kernel/_/events", get(sessions))
-        .route("/events/background-task", get(background_task))
 }
 
 #[derive(Deserialize)]
@@ -173,14 +172,4 @@ fn listen(
         },
     );
     futures_util::StreamExt::chain(begin, rest)
-}
-
-/// Everything that takes long here is told by its own stream: there are no background tasks.
-async fn background_task(_: Caller) -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "bgtask-not-found",
-        "Background Task Not Found",
-        "bgtask_read_not-found",
-    )
 }

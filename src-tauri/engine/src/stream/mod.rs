@@ -1,5 +1,6 @@
 //! What stays open: WebSockets into sessions, and event streams.
 
+pub(crate) mod background;
 pub(crate) mod events;
 pub(crate) mod execute;
 pub(crate) mod tcpproxy;
@@ -10,6 +11,7 @@ use crate::state::App;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
+        .merge(background::routes())
         .merge(events::routes())
         .merge(execute::routes())
         .merge(tcpproxy::routes())

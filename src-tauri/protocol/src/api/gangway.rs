@@ -30,8 +30,10 @@ pub mod capability {
     /// Python environments of the computer in a session: `host_environments` of
     /// [`crate::api::session::CreateConfig`].
     pub const HOST_ENVIRONMENTS: &str = "host-environments";
+    /// Fetching and importing images.
+    pub const IMAGES: &str = "images";
     /// All of them.
-    pub const ALL: [&str; 9] = [
+    pub const ALL: [&str; 10] = [
         LOCAL_LOGIN,
         SSH_INFO,
         APP_STATE,
@@ -41,6 +43,7 @@ pub mod capability {
         LIVE_STATS,
         NOTICES,
         HOST_ENVIRONMENTS,
+        IMAGES,
     ];
 }
 
@@ -164,6 +167,30 @@ pub struct Saved {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+}
+
+/// `POST /gangway/image/pull`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImagePull {
+    /// `registry/project/name:tag`, or an alias.
+    pub reference: String,
+}
+
+/// `POST /gangway/image/import`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImageImport {
+    /// An archive or a folder on the engine's computer, absolute.
+    pub path: String,
+    /// What to call it; without one what it calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// What has begun in the background: `GET /events/background-task` tells how it goes.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct TaskStarted {
+    /// The task.
+    pub task_id: Uuid,
 }
 
 /// `GET /gangway/session/{s}/stats`.

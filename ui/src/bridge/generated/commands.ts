@@ -19,7 +19,11 @@ import type { FolderList } from "./FolderList";
 import type { FolderListRequest } from "./FolderListRequest";
 import type { FolderRef } from "./FolderRef";
 import type { FolderRename } from "./FolderRename";
+import type { ImageAlias } from "./ImageAlias";
+import type { ImageImport } from "./ImageImport";
 import type { ImageList } from "./ImageList";
+import type { ImageRef } from "./ImageRef";
+import type { ImageRescan } from "./ImageRescan";
 import type { InstallProgress } from "./InstallProgress";
 import type { KeychainStatus } from "./KeychainStatus";
 import type { Keypair } from "./Keypair";
@@ -43,10 +47,15 @@ import type { PlaceList } from "./PlaceList";
 import type { ProfileList } from "./ProfileList";
 import type { ProfileRef } from "./ProfileRef";
 import type { ProxyStatus } from "./ProxyStatus";
+import type { Registry } from "./Registry";
+import type { RegistryAdd } from "./RegistryAdd";
+import type { RegistryList } from "./RegistryList";
+import type { RegistryRef } from "./RegistryRef";
 import type { Relaunch } from "./Relaunch";
 import type { RevealPath } from "./RevealPath";
 import type { Saved } from "./Saved";
 import type { Session } from "./Session";
+import type { SessionCommit } from "./SessionCommit";
 import type { SessionExec } from "./SessionExec";
 import type { SessionInterrupt } from "./SessionInterrupt";
 import type { SessionList } from "./SessionList";
@@ -62,6 +71,7 @@ import type { Settings } from "./Settings";
 import type { SshConfigStatus } from "./SshConfigStatus";
 import type { SshInfo } from "./SshInfo";
 import type { Stats } from "./Stats";
+import type { TaskProgress } from "./TaskProgress";
 import type { TerminalOpen } from "./TerminalOpen";
 import type { TerminalOpened } from "./TerminalOpened";
 import type { TerminalRef } from "./TerminalRef";
@@ -142,6 +152,11 @@ export interface Commands {
   "folder.purge": { request: FolderRef; response: Nothing };
   "environment.list": { request: Nothing; response: EnvironmentList };
   "image.list": { request: Nothing; response: ImageList };
+  "image.alias": { request: ImageAlias; response: Nothing };
+  "image.remove": { request: ImageRef; response: Nothing };
+  "registry.list": { request: Nothing; response: RegistryList };
+  "registry.add": { request: RegistryAdd; response: Registry };
+  "registry.remove": { request: RegistryRef; response: Nothing };
   "resource.limits": { request: LimitsRequest; response: Limits };
   "history.list": { request: Nothing; response: LaunchList };
   "history.pin": { request: LaunchRef; response: LaunchList };
@@ -170,6 +185,10 @@ export interface Streams {
   "terminal.open": { request: TerminalOpen; message: TerminalOpened };
   "session.log_follow": { request: SessionRef; message: LogText };
   "app.install": { request: AppInstall; message: InstallProgress };
+  "image.pull": { request: ImageRef; message: TaskProgress };
+  "image.import": { request: ImageImport; message: TaskProgress };
+  "image.rescan": { request: ImageRescan; message: TaskProgress };
+  "session.commit": { request: SessionCommit; message: TaskProgress };
 }
 
 export type Effect = "read" | "change" | "destroy" | "host";
@@ -236,6 +255,11 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "folder.purge": { effect: "destroy", tags: ["folder"] },
   "environment.list": { effect: "read", tags: [] },
   "image.list": { effect: "read", tags: [] },
+  "image.alias": { effect: "change", tags: [] },
+  "image.remove": { effect: "destroy", tags: [] },
+  "registry.list": { effect: "read", tags: [] },
+  "registry.add": { effect: "change", tags: [] },
+  "registry.remove": { effect: "destroy", tags: [] },
   "resource.limits": { effect: "read", tags: ["session"] },
   "history.list": { effect: "read", tags: ["history"] },
   "history.pin": { effect: "change", tags: ["history"] },

@@ -1,0 +1,267 @@
+//! A running session becomes an image of its owner's (protocol page "Semantics" §11).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use axum::http::StatusCode;
+use protocol::session::{SessionStatus, SessionType};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::image::{self, LABEL_CUSTOM_ID, LABEL_CUSTOM_NAME, LABEL_OWNER, image_problem};
+use super::registry::LOCAL;
+use super::{background, image_pull, session};
+use crate::error::Problem;
+use crate::state::App;
+use crate::store::image::Image;
+use crate::store::kernel::Kernel as KernelRow;
+use crate::store::project::Project;
+use crate::store::session::Session;
+use crate::store::{self, At};
+
+const LABEL_FEATURES: &str = "ai.backend.features";
+
+/// Sessions that are being made into images, so that they are not ended meanwhile.
+#[derive(Default)]
+pub(crate) struct Commits(Mutex<HashMap<Uuid, CancellationToken>>);
+
+impl Commits {
+    /// Whether a session is being made into an image.
+    pub(crate) fn has(&self, session: Uuid) -> bool {
+        let commits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        commits.contains_key(&session)
+    }
+
+    /// Lets a session be ended: not while it is being made into an image, unless by force, which
+    /// breaks that off.
+    pub(crate) fn let_end(&self, session: &Session, forced: bool) -> Result<(), Problem> {
+        let commits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match commits.get(&session.id) {
+            Some(commit) if forced => {
+                commit.cancel();
+                Ok(())
+            }
+            Some(_) => Err(Problem::new(
+                StatusCode::CONFLICT,
+                "session-invalid-state",
+                "Session with Invalid State",
+                "session_generic_mismatch",
+            )
+            .msg(format!(
+                "The session {} is being saved as an image. Wait until that is done, or terminate \
+                 it by force.",
+                session.name
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn begin(&self, session: Uuid) -> Option<CancellationToken> {
+        let mut commits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if commits.contains_key(&session) {
+            return None;
+        }
+        let token = CancellationToken::new();
+        commits.insert(session, token.clone());
+        Some(token)
+    }
+}
+
+/// Ends a commit, however it ends.
+struct Guard {
+    app: App,
+    session: Uuid,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let mut commits = self
+            .app
+            .commits
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        commits.remove(&self.session);
+    }
+}
+
+/// Starts to make an image of a session. Gives the task.
+pub(crate) async fn commit(
+    app: &App,
+    session: &Session,
+    kernels: &[KernelRow],
+    name: &str,
+    visibility: &str,
+) -> Result<Uuid, Problem> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
+        return Err(Problem::invalid_params(
+            "image_name: 1 to 64 letters, digits, dots, dashes and underscores.",
+        ));
+    }
+    if visibility != "user" {
+        return Err(Problem::invalid_params(format!(
+            "Unsupported visibility scope {visibility}"
+        )));
+    }
+    let kernel = session::main_kernel(app, session, kernels)?;
+    if session.kind != SessionType::Interactive {
+        return Err(Problem::invalid_params(
+            "Only interactive sessions can be saved as images.",
+        ));
+    }
+    let changes = kernel.changes().ok_or_else(|| {
+        Problem::invalid_params(format!(
+            "Sessions of {} can't change its files: there is nothing to save.",
+            session.image
+        ))
+    })?;
+    let order = order(app, session, name).await?;
+    let stop = app
+        .commits
+        .begin(session.id)
+        .ok_or_else(|| Problem::bad_request("The session is being saved as an image already."))?;
+    let guard = Guard {
+        app: app.clone(),
+        session: session.id,
+    };
+    Ok(background::start(
+        app,
+        session.user,
+        move |app, report| async move {
+            let _guard = guard;
+            report.step(0.0, 2.0, "Commit started");
+            let work = app
+                .images
+                .commit(order.base, changes, order.image.labels.clone());
+            let content = tokio::select! {
+                content = work => content.map_err(image_problem)?,
+                () = stop.cancelled() => {
+                    return Err(Problem::internal("The session was terminated by force."));
+                }
+            };
+            report.step(1.0, 2.0, "Committed image");
+            let image = Image {
+                digest: content.digest.to_string(),
+                size_bytes: content.size_bytes,
+                architecture: content.architecture.clone(),
+                labels: content.labels.clone(),
+                ..order.image
+            };
+            let image = image_pull::put(&app, image, Some(content)).await?;
+            report.step(2.0, 2.0, "Completed");
+            Ok(image.name)
+        },
+    ))
+}
+
+struct Order {
+    base: runtime::image::Content,
+    image: Image,
+}
+
+/// What the image will be: checked and written in one look at the tables.
+async fn order(app: &App, session: &Session, name: &str) -> Result<Order, Problem> {
+    let (session, name) = (session.clone(), name.to_owned());
+    app.store
+        .read(move |db| -> Result<_, Problem> {
+            let base = store::image_state::shown(db, session.id)?
+                .ok_or_else(|| Problem::internal("It is not known what the session is made of."))?;
+            let owner = store::user::get(db, session.user)?.ok_or_else(Problem::no_session)?;
+            let states = store::image_state::all(db)?;
+            let own: Vec<Image> = store::image::list(db)?
+                .into_iter()
+                .filter(|image| {
+                    let forgotten = states.get(&image.id).is_some_and(|it| it.is_forgotten);
+                    !forgotten && image::is_owned_by(image, owner.id)
+                })
+                .collect();
+            let replaced = own
+                .iter()
+                .find(|image| image.labels.get(LABEL_CUSTOM_NAME) == Some(&name));
+            let limit = store::policy::of_users(db)?
+                .into_iter()
+                .find(|policy| policy.name == owner.resource_policy)
+                .map_or(0, |policy| policy.max_customized_image_count);
+            let current = u32::try_from(own.len()).unwrap_or(u32::MAX);
+            if replaced.is_none() && limit > 0 && current >= limit {
+                return Err(Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "quota-exceeded",
+                    "You have reached your resource limit.",
+                    "session_create_unavailable",
+                )
+                .msg(format!(
+                    "You have reached your customized image count quota. (current: {current}, \
+                     limit: {limit})"
+                ))
+                .data(json!({ "limit": limit, "current": current })));
+            }
+            let project = store::project::get(db, session.project)?
+                .ok_or_else(|| Problem::not_found("project", "group_read_not-found"))?;
+            let project = target(&project)?;
+            let id = match replaced.and_then(|image| image.labels.get(LABEL_CUSTOM_ID)) {
+                Some(id) => id.clone(),
+                None => Uuid::new_v4().simple().to_string(),
+            };
+            let labels = BTreeMap::from([
+                (LABEL_OWNER.to_owned(), format!("user:{}", owner.id)),
+                (LABEL_CUSTOM_NAME.to_owned(), name),
+                (LABEL_CUSTOM_ID.to_owned(), id.clone()),
+                (
+                    "ai.backend.customized-image.user.email".to_owned(),
+                    owner.email,
+                ),
+                (
+                    LABEL_FEATURES.to_owned(),
+                    features(base.labels.get(LABEL_FEATURES)),
+                ),
+            ]);
+            let image = Image {
+                id: Uuid::now_v7(),
+                name: image::customized_name(&session.image, &project, &id),
+                architecture: session.architecture.clone(),
+                registry: LOCAL.to_owned(),
+                digest: String::new(),
+                size_bytes: 0,
+                labels,
+                created_at: At::now(),
+                aliases: Vec::new(),
+            };
+            Ok(Order { base, image })
+        })
+        .await
+}
+
+/// In which project of this computer's own store a project keeps its images: one of its own name,
+/// unless an administrator chose another.
+fn target(project: &Project) -> Result<String, Problem> {
+    let chosen = project.container_registry.as_ref();
+    let text = |name: &str| chosen.and_then(|it| it.get(name)?.as_str());
+    match (text("registry"), text("project")) {
+        (None, _) => Ok(project.name.clone()),
+        (Some(LOCAL), path) => Ok(path.unwrap_or(&project.name).to_owned()),
+        (Some(other), _) => Err(Problem::not_implemented(format!(
+            "Images of this project belong into the registry {other}, and this engine pushes to no \
+             registry. An administrator can choose the registry \"{LOCAL}\"."
+        ))),
+    }
+}
+
+fn features(base: Option<&String>) -> String {
+    let mut all: Vec<&str> = base.map_or("", String::as_str).split_whitespace().collect();
+    if !all.contains(&"uid-match") {
+        all.push("uid-match");
+    }
+    all.join(" ")
+}
+
+/// `ready`, or `ongoing` while a session is being made into an image.
+pub(crate) fn status(app: &App, session: &Session) -> &'static str {
+    if session.status == SessionStatus::Running && app.commits.has(session.id) {
+        "ongoing"
+    } else {
+        "ready"
+    }
+}

@@ -1,0 +1,148 @@
+//! Sees to it that a session's image is here before its kernels are made.
+
+use std::sync::Arc;
+
+use protocol::api::image::{HOST_IMAGE, LABEL_CORECOUNT};
+use protocol::session::Event;
+use protocol::slots::CPU;
+use runtime::{ImageRoot, KernelSpec, RuntimeError};
+
+use super::insist;
+use crate::app::image_pull;
+use crate::app::transition::advance;
+use crate::error::Problem;
+use crate::state::App;
+use crate::store;
+use crate::store::image::Image;
+use crate::store::session::Session;
+
+/// Variables that belong to the session, whatever its image says.
+const OURS: [&str; 6] = ["HOME", "USER", "LOGNAME", "SHELL", "TERM", "HOSTNAME"];
+
+/// Why a session does not get its image.
+pub(super) enum Missing {
+    /// It was ended meanwhile.
+    Ended,
+    /// It can't be had.
+    Failed(String),
+}
+
+/// Brings the image, telling that it is pulled when it is not there. Gives the events that take the
+/// session on from here.
+pub(super) async fn bring(app: &App, session: &Session) -> Result<&'static [Event], Missing> {
+    let whole: &[Event] = &[Event::Preparing, Event::Prepared, Event::Creating];
+    let failed = |problem: Problem| Missing::Failed(problem.text().to_owned());
+    if session.image == HOST_IMAGE {
+        return Ok(whole);
+    }
+    let image = row(app, session).await.map_err(failed)?;
+    if image_pull::is_elsewhere(&image)
+        || image_pull::present(app, &image)
+            .await
+            .map_err(failed)?
+            .is_some()
+    {
+        return Ok(whole);
+    }
+    let id = session.id;
+    // Before the status changes: an end in between must not be missed.
+    let mut events = app.events.listen();
+    let name = image.name.clone();
+    let pulling = insist(app, move |app| {
+        let name = name.clone();
+        async move {
+            let steps = &[Event::Preparing, Event::Pulling];
+            advance(&app, id, steps, &name, |_, _| {}).await
+        }
+    })
+    .await;
+    if !matches!(pulling, Some(Some(_))) {
+        return Err(Missing::Ended);
+    }
+    let ended = async {
+        while let Ok(event) = events.recv().await {
+            let over = [
+                "session_terminating",
+                "session_terminated",
+                "session_cancelled",
+            ];
+            if event.session == id && over.contains(&event.name.as_str()) {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        came = image_pull::bring(app, &image, Arc::new(|_| {})) => {
+            came.map_err(failed)?;
+            Ok(&[Event::Prepared, Event::Creating])
+        }
+        () = ended => Err(Missing::Ended),
+        () = app.stop.cancelled() => Err(Missing::Ended),
+    }
+}
+
+/// What the session's root is made of; noted, so that it stays on the disk.
+pub(super) async fn put_into(
+    app: &App,
+    session: &Session,
+    spec: &mut KernelSpec,
+) -> Result<(), RuntimeError> {
+    let refused = |problem: Problem| RuntimeError::Invalid(problem.text().to_owned());
+    if session.image == HOST_IMAGE {
+        return Ok(());
+    }
+    let image = row(app, session).await.map_err(refused)?;
+    let content = image_pull::present(app, &image)
+        .await
+        .map_err(refused)?
+        .ok_or_else(|| {
+            RuntimeError::Invalid(format!("the image {} is not on this computer", image.name))
+        })?;
+    let cores = session.requested_slots.get(CPU).floor().to_string();
+    let counted = image
+        .labels
+        .get(LABEL_CORECOUNT)
+        .cloned()
+        .unwrap_or_default();
+    let counted = counted
+        .split(',')
+        .map(str::trim)
+        .filter(|it| !it.is_empty());
+    for name in counted {
+        spec.environ
+            .entry(name.to_owned())
+            .or_insert_with(|| cores.clone());
+    }
+    for (name, value) in &content.environ {
+        if !OURS.contains(&name.as_str()) {
+            spec.environ
+                .entry(name.clone())
+                .or_insert_with(|| value.clone());
+        }
+    }
+    spec.image = ImageRoot::Layers {
+        directories: app.images.directories(&content),
+        dropped: content.dropped,
+    };
+    let id = session.id;
+    app.store
+        .write(move |tx| -> Result<(), Problem> { Ok(store::image_state::show(tx, id, &content)?) })
+        .await
+        .map_err(refused)
+}
+
+async fn row(app: &App, session: &Session) -> Result<Image, Problem> {
+    let (name, architecture) = (session.image.clone(), session.architecture.clone());
+    let found = app
+        .store
+        .read(move |db| -> Result<_, Problem> {
+            Ok(store::image::by_name(db, &name, &architecture)?)
+        })
+        .await?;
+    found.ok_or_else(|| {
+        Problem::not_found("environment image", "image_read_not-found").msg(format!(
+            "The image {} is not known any more.",
+            session.image
+        ))
+    })
+}
