@@ -81,6 +81,27 @@ impl Manager {
         self.send("POST", path, Some(body)).await
     }
 
+    /// A signed request as the bytes that go over the wire, to be sent as often as one likes.
+    ///
+    /// # Errors
+    /// When it can't be signed.
+    pub fn raw(&self, method: &str, path: &str, body: &str) -> Result<Vec<u8>> {
+        let date = jiff::Timestamp::now().to_string();
+        let content_type = "application/json";
+        let authorization = self.authorization(method, path, &date, content_type)?;
+        let host = self
+            .endpoint
+            .strip_prefix("http://")
+            .context("a plain address is needed")?;
+        Ok(format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nDate: {date}\r\n\
+             Content-Type: {content_type}\r\nX-BackendAI-Version: {VERSION}\r\n\
+             Authorization: {authorization}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes())
+    }
+
     /// A signed request.
     ///
     /// # Errors

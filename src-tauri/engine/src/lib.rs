@@ -199,6 +199,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         idle: app::idle::Idle::default(),
         measured: Measured::default(),
         nudge: Nudge::default(),
+        queues: state::Queues::default(),
         trouble: Trouble::default(),
         rate: auth::RateLimiter::default(),
         data_dir: data_dir.clone(),

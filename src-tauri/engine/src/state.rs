@@ -10,6 +10,7 @@ use runtime::image::ImageStore;
 use runtime::{Kernel, KernelId, Runtime};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::activity::Activity;
 use crate::app::background::Tasks;
@@ -53,6 +54,8 @@ pub(crate) struct Parts {
     pub(crate) measured: Measured,
     /// Wakes the reconcilers.
     pub(crate) nudge: Nudge,
+    /// Who waits behind whom.
+    pub(crate) queues: Queues,
     /// Why the reconcilers can't go on for now, such as a full disk.
     pub(crate) trouble: Trouble,
     /// Requests counted by access key.
@@ -152,6 +155,38 @@ pub(crate) struct Nudge {
     pub(crate) start: Notify,
     pub(crate) stop: Notify,
     pub(crate) idle: Notify,
+}
+
+/// The sessions that wait, by resource group, in the order in which they were last looked at.
+#[derive(Default)]
+pub(crate) struct Queues(Mutex<HashMap<String, Vec<Uuid>>>);
+
+impl Queues {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<Uuid>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the queue of a resource group.
+    pub(crate) fn set(&self, group: String, waiting: Vec<Uuid>) {
+        self.lock().insert(group, waiting);
+    }
+
+    /// Forgets the queues of resource groups where nobody waits.
+    pub(crate) fn keep_only(&self, groups: &std::collections::BTreeSet<String>) {
+        self.lock().retain(|group, _| groups.contains(group));
+    }
+
+    /// The queue of a resource group.
+    pub(crate) fn of(&self, group: &str) -> Vec<Uuid> {
+        self.lock().get(group).cloned().unwrap_or_default()
+    }
+
+    /// The place of a session in its resource group's queue, from 0.
+    pub(crate) fn position(&self, session: Uuid) -> Option<usize> {
+        self.lock()
+            .values()
+            .find_map(|queue| queue.iter().position(|one| *one == session))
+    }
 }
 
 /// What keeps the reconcilers from their work. They try again by themselves; who waits for them is

@@ -430,3 +430,31 @@ async fn what_can_not_be_answered() {
     assert_eq!(unsigned.body("{}").send().await.unwrap().status(), 401);
     engine.stop().await;
 }
+
+#[tokio::test]
+async fn those_who_wait_stand_in_a_queue() {
+    let engine = engine().await;
+    for (name, priority) in [("aaaa", 10), ("bbbb", 50), ("cccc", 10)] {
+        waiting_session(&engine, name, priority).await;
+    }
+    let query = "{ session_pending_queue(resource_group_id: \"default\") {
+        count edges { node { name queue_position } } } }";
+    let mut queue = Value::Null;
+    for _ in 0..600 {
+        queue = ask(&engine, query, json!({})).await["session_pending_queue"].take();
+        if queue["count"] == 3 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let nodes: Vec<_> = queue["edges"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|edge| (&edge["node"]["name"], &edge["node"]["queue_position"]))
+        .collect();
+    let expected =
+        [("bbbb", 0), ("aaaa", 1), ("cccc", 2)].map(|(name, at)| (json!(name), json!(at)));
+    let expected: Vec<_> = expected.iter().map(|(name, at)| (name, at)).collect();
+    assert_eq!(nodes, expected);
+}

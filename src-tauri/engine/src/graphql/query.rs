@@ -12,6 +12,7 @@ pub(super) async fn root(ask: &Ask<'_>, field: &str) -> Result<Value, Problem> {
         "compute_session" => session::one(ask).await,
         "compute_session_list" => session::list(ask).await,
         "compute_session_node" => session::one_node(ask).await,
+        "session_pending_queue" => session::pending_queue(ask).await,
         "compute_session_nodes" => session::nodes(ask).await,
         "compute_container" => kernel::one(ask).await,
         "compute_container_list" => kernel::list(ask).await,
@@ -79,6 +80,7 @@ pub(super) async fn computed(
             session::idle_checks(ask, parent)
         }
         ("ComputeSession", "dependencies") => session::dependencies(ask, parent).await?,
+        ("ComputeSessionNode", "queue_position") => session::queue_position(ask, parent),
         ("ComputeSessionNode", "kernel_nodes") => kernel::nodes(ask, parent).await?,
         ("ComputeSessionNode", "dependees" | "dependents" | "graph") => {
             session::related(ask, field, parent).await?

@@ -271,7 +271,6 @@ fn lived(known: &Known) -> Record {
         "occupied_slots": session.occupied_slots,
         "num_queries": session.num_queries,
         "inference_metrics": null,
-        "queue_position": null,
     }))
 }
 
@@ -326,6 +325,22 @@ pub(super) async fn list(ask: &Ask<'_>) -> Result<Value, Problem> {
 
 pub(super) async fn nodes(ask: &Ask<'_>) -> Result<Value, Problem> {
     ask.connection(load(ask, filter(ask)?).await?.iter().map(as_node).collect())
+}
+
+/// The place of a waiting session in its queue, from 0.
+pub(super) fn queue_position(ask: &Ask<'_>, parent: &Record) -> Value {
+    json!(parent_id(parent).and_then(|id| ask.app.queues.position(id)))
+}
+
+/// The queue of a resource group, in its order.
+pub(super) async fn pending_queue(ask: &Ask<'_>) -> Result<Value, Problem> {
+    ask.superadmin()?;
+    let group = raw_id(ask.needed("resource_group_id")?);
+    let mut nodes = Vec::new();
+    for id in ask.app.queues.of(&group) {
+        nodes.extend(by_id(ask, id).await?.map(|known| as_node(&known)));
+    }
+    ask.connection(nodes)
 }
 
 pub(super) fn parent_id(parent: &Record) -> Option<Uuid> {

@@ -1,7 +1,7 @@
 //! Gives waiting sessions their places, or writes down why they wait.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use db::rusqlite::Connection;
@@ -35,27 +35,32 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
         .store
         .read(|db| -> Result<_, Problem> { Ok(store::session::in_status(db, &WAITING)?) })
         .await?;
+    let groups: BTreeSet<_> = waiting
+        .iter()
+        .map(|session| session.resource_group.clone())
+        .collect();
+    app.queues.keep_only(&groups);
     if waiting.is_empty() {
         return Ok(IDLE);
     }
     let nodes = app.runtime.nodes().await.map_err(runtime_problem)?;
     let pause = until_first(&waiting, app);
-    let groups: std::collections::BTreeSet<_> = waiting
-        .iter()
-        .map(|session| session.resource_group.clone())
-        .collect();
     for group in groups {
         let mine: Vec<_> = waiting
             .iter()
             .filter(|session| session.resource_group == group)
             .cloned()
             .collect();
-        let (nodes, now) = (nodes.clone(), At((app.clock)()));
+        let (nodes, now, name) = (nodes.clone(), At((app.clock)()), group.clone());
         let snapshot = app
             .store
             .read(move |db| snapshot(db, &group, &mine, &nodes, now))
             .await?;
-        for Decision { session, outcome } in scheduler::decide(&snapshot) {
+        let decisions = scheduler::decide(&snapshot);
+        let waits = |decision: &&Decision| matches!(decision.outcome, Outcome::Wait(_));
+        let queue = decisions.iter().filter(waits).map(|it| it.session);
+        app.queues.set(name, queue.collect());
+        for Decision { session, outcome } in decisions {
             match outcome {
                 Outcome::Start(placements) => {
                     advance(

@@ -1,5 +1,7 @@
 //! Files inside a session over HTTP (protocol page "Sessions" §8).
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use axum::body::Body as HttpBody;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::http::{StatusCode, header};
@@ -124,8 +126,8 @@ async fn download(
     let boundary = uuid::Uuid::new_v4().simple().to_string();
     let mut body = Vec::new();
     for name in files {
-        let content = read(&home, &name).await?;
-        let archive = tar(&name, &content)?;
+        let (content, mode) = read(&home, &name).await?;
+        let archive = tar(&name, &content, mode)?;
         body.extend_from_slice(
             format!(
                 "--{boundary}\r\nContent-Type: application/octet-stream\r\n\
@@ -155,7 +157,7 @@ async fn download_single(
 ) -> Result<Response, Problem> {
     let (found, kernels) = session::find(&app, &caller, &reference, None).await?;
     let home = session_home::find(&app, &found, &kernels).await?;
-    let content = read(&home, &query.file).await?;
+    let (content, _) = read(&home, &query.file).await?;
     Ok((
         [(header::CONTENT_TYPE, "application/octet-stream")],
         content,
@@ -163,8 +165,11 @@ async fn download_single(
         .into_response())
 }
 
-async fn read(home: &SessionHome, name: &str) -> Result<Vec<u8>, Problem> {
+/// The bytes of a file in a session, and its permission bits.
+async fn read(home: &SessionHome, name: &str) -> Result<(Vec<u8>, u32), Problem> {
     let file = home.open_file(name).await.map_err(file_problem)?;
+    let metadata = file.metadata().await;
+    let mode = metadata.map_or(0o600, |it| it.permissions().mode() & 0o777);
     let mut content = Vec::new();
     file.take(MAX_FILE as u64 + 1)
         .read_to_end(&mut content)
@@ -175,15 +180,16 @@ async fn read(home: &SessionHome, name: &str) -> Result<Vec<u8>, Problem> {
             "Too large file: {name} has more than 1 MiB."
         )));
     }
-    Ok(content)
+    Ok((content, mode))
 }
 
-/// An uncompressed archive of one file.
-fn tar(name: &str, content: &[u8]) -> Result<Vec<u8>, Problem> {
+/// An uncompressed archive of one file. It keeps the permissions: clients take a session's private
+/// key so, and ssh refuses one that others may read.
+fn tar(name: &str, content: &[u8], mode: u32) -> Result<Vec<u8>, Problem> {
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(content.len() as u64);
-    header.set_mode(0o644);
+    header.set_mode(mode);
     let base = name.rsplit('/').next().unwrap_or(name);
     let packed = archive
         .append_data(&mut header, base, content)

@@ -1,0 +1,218 @@
+//! What the engine bears. Figures are only worth something from a release build on an idle machine.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tests::computer::Computer;
+use tests::manager::Manager;
+use tests::process::{program, run};
+
+/// Signed requests in a second, over [`CONNECTIONS`], on two cores.
+const REQUESTS: f64 = 20_000.0;
+const CONNECTIONS: usize = 32;
+/// A list of 100 of 10,000 sessions, 30 fields each, median.
+const LIST: Duration = Duration::from_millis(3);
+
+/// One connection that is kept open, and one request that is sent again and again. Signing and
+/// parsing are done once, so that nearly all the time is the engine's.
+struct Wire {
+    stream: BufReader<TcpStream>,
+    request: Vec<u8>,
+}
+
+impl Wire {
+    fn new(manager: &Manager, method: &str, path: &str, body: &str) -> Result<Self> {
+        let host = manager
+            .endpoint
+            .strip_prefix("http://")
+            .context("endpoint")?;
+        let stream = TcpStream::connect(host)?;
+        stream.set_nodelay(true)?;
+        let request = manager.raw(method, path, body)?;
+        Ok(Self {
+            stream: BufReader::with_capacity(1 << 18, stream),
+            request,
+        })
+    }
+
+    /// Sends the request and reads the whole answer.
+    fn ask(&mut self) -> Result<Vec<u8>> {
+        self.stream.get_mut().write_all(&self.request)?;
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        ensure!(line.starts_with("HTTP/1.1 200"), "{line}");
+        let mut length = 0;
+        loop {
+            line.clear();
+            self.stream.read_line(&mut line)?;
+            if line == "\r\n" {
+                break;
+            }
+            let (name, value) = line.split_once(':').context("header")?;
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse()?;
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        Ok(body)
+    }
+}
+
+#[test]
+#[ignore = "long, and for release builds"]
+fn signed_calls() -> Result<()> {
+    let computer = Computer::logged_in()?;
+    let manager = Manager::of(&computer)?;
+    let mut wires = (0..CONNECTIONS)
+        .map(|_| Wire::new(&manager, "GET", "/auth", ""))
+        .collect::<Result<Vec<_>>>()?;
+    let begun = Instant::now();
+    let mut count = 0_u32;
+    // All connections are written to before the first is read: the engine has 32 requests in hand,
+    // and this side costs a single thread.
+    while begun.elapsed() < Duration::from_secs(5) {
+        for wire in &mut wires {
+            wire.stream.get_mut().write_all(&wire.request)?;
+        }
+        for wire in &mut wires {
+            let request = std::mem::take(&mut wire.request);
+            wire.ask()?;
+            wire.request = request;
+            count += 1;
+        }
+    }
+    let rate = f64::from(count) / begun.elapsed().as_secs_f64();
+    println!("signed requests over {CONNECTIONS} connections: {rate:.0}/s");
+    ensure!(rate >= REQUESTS, "{rate:.0}/s is under {REQUESTS}/s");
+    Ok(())
+}
+
+/// The fields of the list: what the session page of the official web console asks for.
+const FIELDS: &str = "id name type status image cluster_mode cluster_size domain_name group_name \
+    user_email access_key occupied_slots requested_slots created_at terminated_at starts_at \
+    startup_command tag result status_info scaling_group service_ports mounts vfolder_mounts \
+    num_queries priority agent_ids main_kernel_id architecture full_name";
+
+/// Copies of one session that is over, with its kernel.
+const COPY: &str = "
+import sqlite3, sys, uuid
+db = sqlite3.connect(sys.argv[1])
+for table in ('session', 'kernel'):
+    columns = [row[1] for row in db.execute(f'PRAGMA table_info({table})')]
+    globals()[table] = (columns, list(db.execute(f'SELECT * FROM {table}').fetchone()))
+for number in range(int(sys.argv[2])):
+    ids = {table: str(uuid.uuid4()) for table in ('session', 'kernel')}
+    for table in ('session', 'kernel'):
+        columns, row = globals()[table]
+        row = dict(zip(columns, row), id=ids[table])
+        if table == 'session':
+            row.update(name=f'copy-{number}', created_at=row['created_at'] + number)
+        else:
+            row.update(session=ids['session'])
+        marks = ','.join('?' * len(columns))
+        db.execute(f'INSERT INTO {table} VALUES ({marks})', [row[column] for column in columns])
+db.commit()
+";
+
+#[test]
+#[ignore = "long, and for release builds"]
+fn list_of_sessions() -> Result<()> {
+    let computer = Computer::logged_in()?;
+    computer.launch("first", &[])?;
+    computer.gangway(&["session", "rm", "--yes", "--force", "first"])?;
+    computer.gangway(&["engine", "stop"])?;
+    let database = computer.home().path("gangway/data/engine/engine.db");
+    run(Command::new("python3")
+        .args(["-c", COPY])
+        .arg(database)
+        .arg("9999"))?;
+    computer.gangway(&["engine", "start"])?;
+    let manager = Manager::of(&computer)?;
+    let query = format!(
+        "query($limit:Int!,$offset:Int!){{compute_session_list(limit:$limit,offset:$offset)\
+         {{items{{{FIELDS}}} total_count}}}}"
+    );
+    let body = json!({ "query": query, "variables": { "limit": 100, "offset": 0 } }).to_string();
+    let mut wire = Wire::new(&manager, "POST", "/admin/gql", &body)?;
+    let answer: Value = serde_json::from_slice(&wire.ask()?)?;
+    let list = &answer["data"]["compute_session_list"];
+    ensure!(list["total_count"] == 10_000, "{answer}");
+    ensure!(list["items"].as_array().is_some_and(|it| it.len() == 100));
+    let mut times = Vec::new();
+    for _ in 0..300 {
+        let begun = Instant::now();
+        wire.ask()?;
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    let (median, worst) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+    println!("list of 100 of 10,000 sessions, 30 fields: {median:.1?} (99%: {worst:.1?})");
+    ensure!(median <= LIST, "{median:?} is over {LIST:?}");
+    Ok(())
+}
+
+/// What a process holds: open files, threads, and memory in KiB.
+fn held(pid: u64) -> Result<(usize, usize, u64)> {
+    let count =
+        |what: &str| -> Result<usize> { Ok(fs::read_dir(format!("/proc/{pid}/{what}"))?.count()) };
+    let status = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("Pss:"))
+        .context("Pss")?;
+    let memory = line.split_whitespace().nth(1).context("Pss")?.parse()?;
+    Ok((count("fd")?, count("task")?, memory))
+}
+
+#[test]
+#[ignore = "long, and for release builds"]
+fn a_thousand_sessions_leave_nothing() -> Result<()> {
+    let count: usize = std::env::var("GANGWAY_STARTS")
+        .ok()
+        .map_or(Ok(1000), |it| it.parse())?;
+    let computer = Computer::logged_in()?;
+    let pid = computer.engine()?["pid"].as_u64().context("pid")?;
+    let round = |number: usize| -> Result<()> {
+        let name = format!("round-{number}");
+        computer.launch(&name, &[])?;
+        computer.gangway(&["session", "rm", "--yes", &name])?;
+        Ok(())
+    };
+    for number in 0..20 {
+        round(number)?;
+    }
+    let before = held(pid)?;
+    for number in 20..20 + count {
+        round(number)?;
+    }
+    let after = held(pid)?;
+    println!(
+        "{count} sessions launched and ended: open files {} -> {}, threads {} -> {}, \
+         memory {:.1} -> {:.1} MiB",
+        before.0,
+        after.0,
+        before.1,
+        after.1,
+        before.2 as f64 / 1024.0,
+        after.2 as f64 / 1024.0
+    );
+    ensure!(after.0 <= before.0 + 8, "open files: {before:?} {after:?}");
+    ensure!(after.1 <= before.1 + 8, "threads: {before:?} {after:?}");
+    ensure!(
+        after.2 <= before.2 + 20 * 1024,
+        "memory: {before:?} {after:?}"
+    );
+    let left = computer.home().processes("gangway-runner");
+    ensure!(
+        left.is_empty(),
+        "{} still runs: {left:?}",
+        program("gangway-runner").display()
+    );
+    Ok(())
+}
