@@ -143,6 +143,8 @@ export const ids = {
     state: (id: string) => `transfers.state.${id}`,
     action: (verb: string, id: string) => `transfers.${verb}.${id}`,
     clear: 'transfers.clear',
+    limit: 'transfers.limit',
+    onFinish: 'transfers.on-finish',
   },
   history: {
     page: 'history.page',

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use tauri::{AppHandle, Url};
 use tauri_plugin_opener::OpenerExt;
 
-use crate::update;
+use crate::{leave, update};
 
 /// The desktop around the table.
 #[derive(Debug)]
@@ -39,6 +39,10 @@ impl Host for Desktop {
     fn reveal(&self, path: &Path) -> Result<(), Failure> {
         let shown = self.app.opener().reveal_item_in_dir(path);
         shown.map_err(|error| failure(FailureCode::ProgramMissing, error))
+    }
+
+    fn quit(&self) {
+        leave::when_done(&self.app);
     }
 
     fn check_update(&self) -> BoxFuture<'_, Result<UpdateStatus, Failure>> {

@@ -81,6 +81,16 @@ pub(crate) fn at_once(app: &AppHandle) {
     leave(app, Fate::KeepGoing);
 }
 
+/// Ends without asking because the user has asked for it beforehand: the last transfer is over.
+pub(crate) fn when_done(app: &AppHandle) {
+    let fate = if live_work(app).is_none() {
+        Fate::Stop
+    } else {
+        Fate::KeepGoing
+    };
+    leave(app, fate);
+}
+
 /// Gives what is under way to the proxy host, as before an update.
 pub(crate) async fn hand_over(app: &AppHandle) {
     let table = app.state::<Table>().inner().clone();

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use commands::types::{
-    Failure, FailureCode, Nothing, Overwrite, Transfer, TransferItem, TransferList, TransferRef,
-    TransferResolve, TransferStart, TransferState,
+    Failure, FailureCode, Links, Nothing, Overwrite, Transfer, TransferItem, TransferList,
+    TransferOptions, TransferRef, TransferReorder, TransferResolve, TransferStart, TransferState,
 };
 use serde::Serialize;
 
 use crate::Program;
 use crate::account::word;
-use crate::output::{grid, parse_size, size};
+use crate::output::{Output, grid, parse_size, size};
 
 use bars::Bars;
 use place::{check_source, into_directory, place, typed};
@@ -37,6 +37,9 @@ pub(crate) struct CpArgs {
     /// Compare SHA-256 of both ends afterwards
     #[arg(long)]
     checksum: bool,
+    /// What to do with symbolic links
+    #[arg(long, value_enum, default_value_t = Linked::Keep)]
+    links: Linked,
     /// What to do with a file that is there already
     #[arg(long, value_enum, default_value_t = Existing::Ask)]
     overwrite: Existing,
@@ -68,6 +71,26 @@ impl From<Existing> for Overwrite {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Linked {
+    /// Make those again that stay inside the directory; leave out the others
+    Keep,
+    /// Copy what they lead to
+    Follow,
+    /// Leave them out
+    Skip,
+}
+
+impl From<Linked> for Links {
+    fn from(linked: Linked) -> Self {
+        match linked {
+            Linked::Keep => Self::Keep,
+            Linked::Follow => Self::Follow,
+            Linked::Skip => Self::Skip,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum TransferVerb {
     /// List them
@@ -91,6 +114,25 @@ pub(crate) enum TransferVerb {
     Cancel {
         /// Its id, from `transfer ls`
         id: String,
+    },
+    /// Try one again that failed or was given up
+    Retry {
+        /// Its id, from `transfer ls`
+        id: String,
+    },
+    /// Put one somewhere else in the order
+    Move {
+        /// Its id, from `transfer ls`
+        id: String,
+        /// The one that it comes before; without, it comes last
+        #[arg(long, value_name = "ID")]
+        before: Option<String>,
+    },
+    /// Limit all together to so many bytes a second (`10m`); without a rate, lift the limit
+    Limit {
+        /// Bytes a second
+        #[arg(value_name = "RATE", value_parser = parse_size)]
+        rate: Option<u64>,
     },
     /// Forget those that are over
     Clear,
@@ -189,6 +231,7 @@ pub(crate) async fn copy(program: &Program, args: CpArgs) -> Result<ExitCode, Fa
     let request = TransferStart {
         items,
         overwrite: args.overwrite.into(),
+        links: args.links.into(),
         checksum: args.checksum,
         limit_bps: args.limit,
     };
@@ -292,17 +335,33 @@ pub(crate) async fn run(program: &Program, verb: TransferVerb) -> Result<(), Fai
     let changed: Transfer = match verb {
         TransferVerb::Ls => {
             let list: TransferList = table.ask("transfer.list", &Nothing {}).await?;
-            output.answer(&shown(&list.transfers), |_| {
-                grid(
-                    ["ID", "STATE", "MOVED", "TOTAL", "FROM", "TO"],
-                    list.transfers.iter().map(row),
-                )
-            });
+            show_all(output, &list);
             return Ok(());
         }
         TransferVerb::Clear => {
             let done: Nothing = table.ask("transfer.clear", &Nothing {}).await?;
             output.answer(&done, |_| String::new());
+            return Ok(());
+        }
+        TransferVerb::Move { id, before } => {
+            let request = TransferReorder { id, before };
+            let list: TransferList = table.ask("transfer.reorder", &request).await?;
+            show_all(output, &list);
+            return Ok(());
+        }
+        TransferVerb::Limit { rate } => {
+            let now: TransferOptions = table.ask("transfer.options", &Nothing {}).await?;
+            let wanted = TransferOptions {
+                limit_bps: rate,
+                ..now
+            };
+            let set: TransferOptions = table.ask("transfer.set_options", &wanted).await?;
+            output.answer(&set, |set| {
+                set.limit_bps.map_or_else(
+                    || "no limit".to_owned(),
+                    |rate| format!("at most {}/s", size(rate)),
+                )
+            });
             return Ok(());
         }
         TransferVerb::Show { id } => {
@@ -318,6 +377,7 @@ pub(crate) async fn run(program: &Program, verb: TransferVerb) -> Result<(), Fai
         }
         TransferVerb::Pause { id } => table.ask("transfer.pause", &TransferRef { id }).await?,
         TransferVerb::Resume { id } => table.ask("transfer.resume", &TransferRef { id }).await?,
+        TransferVerb::Retry { id } => table.ask("transfer.retry", &TransferRef { id }).await?,
         TransferVerb::Cancel { id } => table.ask("transfer.cancel", &TransferRef { id }).await?,
     };
     output.answer(&Shown::from(&changed), |_| {
@@ -325,6 +385,15 @@ pub(crate) async fn run(program: &Program, verb: TransferVerb) -> Result<(), Fai
         format!("{}{}", row(&changed).join("  "), reason.unwrap_or_default())
     });
     Ok(())
+}
+
+fn show_all(output: Output, list: &TransferList) {
+    output.answer(&shown(&list.transfers), |_| {
+        grid(
+            ["ID", "STATE", "MOVED", "TOTAL", "FROM", "TO"],
+            list.transfers.iter().map(row),
+        )
+    });
 }
 
 fn row(transfer: &Transfer) -> [String; 6] {

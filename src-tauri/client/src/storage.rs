@@ -18,6 +18,7 @@ const TRIES: u32 = 5;
 pub struct Upload {
     client: Client,
     url: Url,
+    address: StorageAddress,
     path: String,
     offset: u64,
     size: u64,
@@ -43,15 +44,49 @@ impl Client {
     /// # Errors
     /// When the manager refuses: a path that leaves the folder, no right to write, no room.
     pub async fn upload(&self, folder: &str, path: &str, size: u64) -> Result<Upload, Error> {
-        let url = storage_url(&self.request_upload(folder, path, size).await?)?;
-        let path = path.to_owned();
+        let address = self.request_upload(folder, path, size).await?;
+        self.upload_to(address, path, size, 0)
+    }
+
+    /// Goes on with an upload to `address` that was begun before, as its [`Upload::address`] said;
+    /// `offset` is what [`Client::upload_offset`] told.
+    ///
+    /// # Errors
+    /// [`Error::Answer`] when that is no address.
+    pub fn upload_to(
+        &self,
+        address: StorageAddress,
+        path: &str,
+        size: u64,
+        offset: u64,
+    ) -> Result<Upload, Error> {
         Ok(Upload {
             client: self.clone(),
-            url,
-            path,
-            offset: 0,
+            url: storage_url(&address)?,
+            address,
+            path: path.to_owned(),
+            offset,
             size,
         })
+    }
+
+    /// How much of an upload that was begun before has arrived; `None` when the storage knows
+    /// nothing of it any more: its time is over, or it was given up.
+    ///
+    /// # Errors
+    /// When the storage can't be reached.
+    pub async fn upload_offset(
+        &self,
+        address: &StorageAddress,
+        path: &str,
+        size: u64,
+    ) -> Result<Option<u64>, Error> {
+        let upload = self.upload_to(address.clone(), path, size, 0)?;
+        match upload.arrived().await {
+            Ok(offset) => Ok((offset <= size).then_some(offset)),
+            Err(error) if error.is_temporary() => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// The bytes of a file in a folder from `offset` on.
@@ -99,6 +134,12 @@ impl Upload {
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Where it goes. Whoever has this can write that one file for as long as the storage allows.
+    #[must_use]
+    pub fn address(&self) -> &StorageAddress {
+        &self.address
     }
 
     /// Whether all of it has arrived.

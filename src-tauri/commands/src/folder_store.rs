@@ -1,15 +1,18 @@
 //! A data folder as a place that files are moved to and from.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use client::protocol::api::folder::{Entry as WireEntry, EntryKind};
+use client::protocol::api::folder::{Entry as WireEntry, EntryKind, StorageAddress};
 use client::{Client, Download, Upload};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use transfer::{
-    Capabilities, Entry, FailureCode, Kind, Sink, Source, Store, StoreError, WriteOptions,
+    Begin, Capabilities, Entry, FailureCode, Kind, Sink, Source, Store, StoreError, Ticket,
+    WriteOptions,
 };
 
 use crate::file::inner_path;
@@ -18,10 +21,32 @@ use crate::types::Failure;
 
 /// Requests cost more than bytes; the storage takes this many at once without trouble.
 const PARALLEL: usize = 6;
+/// What is sent at once. The storage keeps what has come of a piece that is cut off.
+const PIECE: usize = Upload::PIECE / 2;
 
 pub(crate) struct FolderStore {
     client: Client,
     folder: String,
+    link: Link,
+}
+
+/// Whether the manager was in reach when it was last asked. It may come back at another address,
+/// which only a new client finds.
+#[derive(Clone, Default)]
+struct Link(Arc<AtomicBool>);
+
+impl Link {
+    fn refused(&self, error: client::Error) -> StoreError {
+        let error = refused(error);
+        if error.code == FailureCode::Unreachable {
+            self.0.store(true, Ordering::Relaxed);
+        }
+        error
+    }
+
+    fn is_broken(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl FolderStore {
@@ -31,7 +56,14 @@ impl FolderStore {
         Ok(Arc::new(Self {
             client,
             folder: folder.to_owned(),
+            link: Link::default(),
         }))
+    }
+
+    async fn offset_of(&self, path: &str, begun: &Begun) -> Result<Option<u64>, client::Error> {
+        self.client
+            .upload_offset(&begun.address, path, begun.size)
+            .await
     }
 
     fn unsupported<T: Send + 'static>(what: &str) -> BoxFuture<'static, Result<T, StoreError>> {
@@ -67,7 +99,9 @@ fn entry(entry: WireEntry) -> Entry {
 impl Store for FolderStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            resume_write: false,
+            resume_write: true,
+            // The storage tells; see `resume_at`.
+            knows_length: true,
             // The storage itself shows a file only when it is whole.
             rename: false,
             attributes: false,
@@ -77,7 +111,15 @@ impl Store for FolderStore {
     }
 
     fn is_alive(&self) -> bool {
-        true
+        !self.link.is_broken()
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            let answer = self.client.folder(&self.folder).await;
+            answer.map(drop).map_err(|error| self.link.refused(error))
+        }
+        .boxed()
     }
 
     fn resolve<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<String, StoreError>> {
@@ -87,7 +129,11 @@ impl Store for FolderStore {
     fn list<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Vec<Entry>, StoreError>> {
         async move {
             let entries = self.client.folder_files(&self.folder, &inner(path)?).await;
-            Ok(entries.map_err(refused)?.into_iter().map(entry).collect())
+            Ok(entries
+                .map_err(|error| self.link.refused(error))?
+                .into_iter()
+                .map(entry)
+                .collect())
         }
         .boxed()
     }
@@ -118,7 +164,7 @@ impl Store for FolderStore {
             let entries = match self.client.folder_files(&self.folder, parent).await {
                 Ok(entries) => entries,
                 Err(error) => {
-                    let error = refused(error);
+                    let error = self.link.refused(error);
                     return Err(if error.retry { error } else { missing() });
                 }
             };
@@ -137,7 +183,7 @@ impl Store for FolderStore {
                 .client
                 .folder_mkdir(&self.folder, &inner(path)?, false)
                 .await;
-            made.map_err(refused)
+            made.map_err(|error| self.link.refused(error))
         }
         .boxed()
     }
@@ -148,7 +194,7 @@ impl Store for FolderStore {
             self.client
                 .folder_delete(&self.folder, files)
                 .await
-                .map_err(refused)
+                .map_err(|error| self.link.refused(error))
         }
         .boxed()
     }
@@ -163,7 +209,7 @@ impl Store for FolderStore {
             self.client
                 .folder_move(&self.folder, &from, &to)
                 .await
-                .map_err(refused)
+                .map_err(|error| self.link.refused(error))
         }
         .boxed()
     }
@@ -187,7 +233,40 @@ impl Store for FolderStore {
                 .client
                 .download(&self.folder, &inner(path)?, offset)
                 .await;
-            Ok(Box::new(FolderSource(bytes.map_err(refused)?)) as Box<dyn Source>)
+            let source = FolderSource {
+                bytes: bytes.map_err(|error| self.link.refused(error))?,
+                link: self.link.clone(),
+            };
+            Ok(Box::new(source) as Box<dyn Source>)
+        }
+        .boxed()
+    }
+
+    /// What the storage says has come of the upload that the ticket is for.
+    fn resume_at<'a>(
+        &'a self,
+        path: &'a str,
+        _arrived: u64,
+        ticket: Option<&'a Ticket>,
+    ) -> BoxFuture<'a, Result<Begin, StoreError>> {
+        async move {
+            let Some(mut begun) = ticket.and_then(Begun::read) else {
+                return Ok(Begin::default());
+            };
+            let path = inner(path)?;
+            let mut offset = self.offset_of(&path, &begun).await;
+            if offset.as_ref().is_err_and(client::Error::is_temporary) {
+                // The storage may have another address by now; what it knows is the token.
+                let now = self.client.upload(&self.folder, &path, begun.size).await;
+                let now = now.map_err(|error| self.link.refused(error))?;
+                begun.address.url.clone_from(&now.address().url);
+                offset = self.offset_of(&path, &begun).await;
+            }
+            let offset = offset.map_err(|error| self.link.refused(error))?;
+            Ok(offset.map_or_else(Begin::default, |offset| Begin {
+                offset,
+                ticket: begun.ticket(),
+            }))
         }
         .boxed()
     }
@@ -201,9 +280,23 @@ impl Store for FolderStore {
             let size = options.size.ok_or_else(|| {
                 StoreError::unsupported("a data folder has to know a file's size beforehand")
             })?;
-            let upload = self.client.upload(&self.folder, &inner(path)?, size).await;
+            let path = inner(path)?;
+            let begun = options.ticket.as_ref().and_then(Begun::read);
+            let upload = match begun.filter(|begun| options.offset > 0 && begun.size == size) {
+                Some(begun) => self
+                    .client
+                    .upload_to(begun.address, &path, size, options.offset),
+                None => self.client.upload(&self.folder, &path, size).await,
+            };
+            let upload = upload.map_err(|error| self.link.refused(error))?;
+            if upload.offset() != options.offset {
+                let message = "the unfinished file is not the one that was begun";
+                return Err(StoreError::new(FailureCode::Protocol, message));
+            }
             let sink = FolderSink {
-                upload: upload.map_err(refused)?,
+                size,
+                link: self.link.clone(),
+                upload,
                 waiting: BytesMut::new(),
             };
             Ok(Box::new(sink) as Box<dyn Sink>)
@@ -225,14 +318,17 @@ impl Store for FolderStore {
     }
 }
 
-struct FolderSource(Download);
+struct FolderSource {
+    bytes: Download,
+    link: Link,
+}
 
 impl Source for FolderSource {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Bytes>>, StoreError>> {
         async move {
-            match self.0.next().await {
+            match self.bytes.next().await {
                 Some(Ok(bytes)) => Ok(Some(vec![bytes])),
-                Some(Err(error)) => Err(refused(error)),
+                Some(Err(error)) => Err(self.link.refused(error)),
                 None => Ok(None),
             }
         }
@@ -240,8 +336,28 @@ impl Source for FolderSource {
     }
 }
 
+/// What is remembered of an upload.
+#[derive(Serialize, Deserialize)]
+struct Begun {
+    address: StorageAddress,
+    size: u64,
+}
+
+impl Begun {
+    /// What can't be read is forgotten: the file is then sent from its start.
+    fn read(ticket: &Ticket) -> Option<Self> {
+        serde_json::from_str(&ticket.0).ok()
+    }
+
+    fn ticket(&self) -> Option<Ticket> {
+        serde_json::to_string(self).ok().map(Ticket)
+    }
+}
+
 /// Collects what comes in small pieces: each request costs a round trip.
 struct FolderSink {
+    size: u64,
+    link: Link,
     upload: Upload,
     waiting: BytesMut,
 }
@@ -252,13 +368,24 @@ impl Sink for FolderSink {
             for bytes in data {
                 self.waiting.extend_from_slice(&bytes);
             }
-            while self.waiting.len() >= Upload::PIECE {
-                let piece = self.waiting.split_to(Upload::PIECE).freeze();
-                self.upload.send(piece).await.map_err(refused)?;
+            while self.waiting.len() >= PIECE {
+                let piece = self.waiting.split_to(PIECE).freeze();
+                self.upload
+                    .send(piece)
+                    .await
+                    .map_err(|error| self.link.refused(error))?;
             }
             Ok(self.upload.offset())
         }
         .boxed()
+    }
+
+    fn ticket(&self) -> Option<Ticket> {
+        let begun = Begun {
+            address: self.upload.address().clone(),
+            size: self.size,
+        };
+        begun.ticket()
     }
 
     fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Option<u64>, StoreError>> {
@@ -266,7 +393,10 @@ impl Sink for FolderSink {
             // An empty file needs one request too.
             if !self.waiting.is_empty() || self.upload.offset() == 0 {
                 let rest = self.waiting.split().freeze();
-                self.upload.send(rest).await.map_err(refused)?;
+                self.upload
+                    .send(rest)
+                    .await
+                    .map_err(|error| self.link.refused(error))?;
             }
             Ok(Some(self.upload.offset()))
         }

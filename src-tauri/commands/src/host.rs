@@ -27,6 +27,10 @@ pub trait Host: Send + Sync + 'static {
         None
     }
 
+    /// The last transfer is over, and the user wanted the program to end then. Tunnels that are
+    /// open go on elsewhere. A program that ends by itself has nothing to do.
+    fn quit(&self) {}
+
     /// Looks for a newer version.
     fn check_update(&self) -> BoxFuture<'_, Result<UpdateStatus, Failure>> {
         async {

@@ -21,6 +21,7 @@ mod host;
 mod image;
 mod image_store;
 mod links;
+mod mounts;
 mod pages;
 mod reach;
 mod seat;

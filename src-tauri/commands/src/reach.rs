@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::context::Context;
 use crate::folder_store::FolderStore;
 use crate::links;
+use crate::mounts;
 use crate::session::find_running;
 use crate::types::{Failure, FailureCode};
 
@@ -112,19 +113,86 @@ impl Places for Reach {
         }
         .boxed()
     }
+
+    fn elsewhere<'a>(
+        &'a self,
+        profile: &'a str,
+        location: &'a transfer::Location,
+    ) -> BoxFuture<'a, Option<transfer::Location>> {
+        async move {
+            let transfer::Location::Session { session, path } = location else {
+                return None;
+            };
+            match self.in_folder(profile, session, path).await {
+                Ok(found) => found,
+                // Without it a transfer only has no second way.
+                Err(failure) => {
+                    tracing::info!(message = failure.message, "mounts not known");
+                    None
+                }
+            }
+        }
+        .boxed()
+    }
 }
 
 impl Reach {
+    /// The data folder that holds a session's file, and where in it.
+    async fn in_folder(
+        &self,
+        profile: &str,
+        session: &str,
+        path: &str,
+    ) -> Result<Option<transfer::Location>, Failure> {
+        let client = self.0.client_of(profile).await?;
+        let row = find_running(&client, session).await?;
+        if row.mounts.is_empty() {
+            return Ok(None);
+        }
+        let link = self
+            .0
+            .links()
+            .connect(&self.0, &client, row.session_id)
+            .await?;
+        let sftp = link.sftp().await?;
+        let table = mounts::read(&sftp).await?;
+        // Through a link the file may lie somewhere else; what is not there yet lies in its folder.
+        let real = sftp.real_path(path).await?;
+        let mut folders = client.folders().await?;
+        // What a session says about itself can't lead to a folder that it was not given.
+        folders.retain(|folder| row.mounts.contains(&folder.name));
+        let ids: Vec<&str> = folders.iter().map(|folder| folder.id.as_str()).collect();
+        Ok(mounts::locate(&table, &ids, &real).map(|(index, path)| {
+            let name = &folders[index].name;
+            // Somebody else's may have the same name.
+            let others = folders.iter().filter(|folder| folder.name == *name);
+            let folder = if others.count() == 1 {
+                name.clone()
+            } else {
+                folders[index].id.clone()
+            };
+            transfer::Location::Folder { folder, path }
+        }))
+    }
+
     /// A connection of its own: bulk bytes do not wait for a terminal's, nor the other way round.
     async fn sftp(&self, client: &client::Client, session: Uuid) -> Result<SftpStore, StoreError> {
         let login = links::login(&self.0, client, session)
             .await
             .map_err(StoreError::from)?;
-        let options = StartOptions::default();
-        let stream = client
-            .connect_service(&session.to_string(), links::SSH_SERVICE, &options)
-            .await
-            .map_err(|error| StoreError::from(Failure::from(error)))?;
-        SftpStore::connect(stream, &login).await
+        let (client, session) = (client.clone(), session.to_string());
+        let dial: transfer::Dial = Arc::new(move || {
+            let (client, session) = (client.clone(), session.clone());
+            async move {
+                let options = StartOptions::default();
+                let stream = client
+                    .connect_service(&session, links::SSH_SERVICE, &options)
+                    .await
+                    .map_err(|error| StoreError::from(Failure::from(error)))?;
+                Ok(Box::new(stream) as transfer::ByteStream)
+            }
+            .boxed()
+        });
+        SftpStore::reach(dial, login).await
     }
 }

@@ -8,6 +8,7 @@ use proxy::{Config, Holder, ProxyHost, StartError};
 use settings::Program;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
+use transfer::Queue;
 
 use crate::context::Context;
 use crate::pages::TranslatedPages;
@@ -51,6 +52,7 @@ async fn try_sit(context: &Context, holder: Holder) -> Result<ProxyHost, StartEr
     let pages = Arc::new(TranslatedPages(context.clone()));
     let host = ProxyHost::start(config, reach.clone(), reach, pages).await?;
     context.seat().take(host.clone());
+    tokio::spawn(quit_at_the_end(context.clone(), host.transfers().clone()));
     tokio::spawn(tell(context.clone(), host.clone()));
     Ok(host)
 }
@@ -71,6 +73,13 @@ pub(crate) async fn sit_for_window(context: &Context) -> Result<Option<ProxyHost
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Ends the program when the last transfer is over, if the user wanted that.
+async fn quit_at_the_end(context: Context, transfers: Queue) {
+    if transfers.wants_quit().await {
+        context.host().quit();
     }
 }
 

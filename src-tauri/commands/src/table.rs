@@ -215,6 +215,9 @@ table! {
         "transfer.cancel" TransferRef => Transfer, Change, ALL, ProxyHost, [Transfer] => crate::transfer::cancel;
         "transfer.retry" TransferRef => Transfer, Change, ALL, ProxyHost, [Transfer] => crate::transfer::retry;
         "transfer.resolve" TransferResolve => Transfer, Change, ALL, ProxyHost, [Transfer] => crate::transfer::resolve;
+        "transfer.reorder" TransferReorder => TransferList, Change, ALL, ProxyHost, [Transfer] => crate::transfer::reorder;
+        "transfer.options" Nothing => TransferOptions, Read, ALL, ProxyHost, [Transfer] => crate::transfer::options;
+        "transfer.set_options" TransferOptions => TransferOptions, Change, ALL, ProxyHost, [Transfer] => crate::transfer::set_options;
         "transfer.clear" Nothing => Nothing, Change, ALL, ProxyHost, [Transfer] => crate::transfer::clear;
 
         "file.list" FileRef => FileListing, Read, ALL, Here, [] => crate::file::list;

@@ -4,20 +4,53 @@ use crate::context::Context;
 use crate::file::{inner_path, local_path};
 use crate::session::find_running;
 use crate::types::{
-    Conflict, Failure, FailureCode, Location, Nothing, Overwrite, Transfer, TransferList,
-    TransferRef, TransferResolve, TransferStart, TransferState,
+    Conflict, Failure, FailureCode, Links, Location, Nothing, OnFinish, Overwrite, Transfer,
+    TransferList, TransferOptions, TransferRef, TransferReorder, TransferResolve, TransferStart,
+    TransferState,
 };
 
 pub(crate) async fn list(context: &Context, _: Nothing) -> Result<TransferList, Failure> {
-    let mut transfers: Vec<Transfer> = context
-        .proxy()?
-        .transfers()
-        .list()
+    Ok(shown(context.proxy()?.transfers().list()))
+}
+
+/// Those that are not over in their order, then the others, newest first.
+fn shown(list: Vec<transfer::Transfer>) -> TransferList {
+    let (mut over, mut transfers): (Vec<_>, Vec<_>) = list
         .into_iter()
-        .map(Transfer::from)
-        .collect();
-    transfers.sort_by_key(|transfer| std::cmp::Reverse(transfer.created_at));
-    Ok(TransferList { transfers })
+        .partition(|transfer| transfer.state.is_over());
+    over.sort_by_key(|transfer| std::cmp::Reverse(transfer.created_at));
+    transfers.append(&mut over);
+    TransferList {
+        transfers: transfers.into_iter().map(Transfer::from).collect(),
+    }
+}
+
+pub(crate) async fn reorder(
+    context: &Context,
+    request: TransferReorder,
+) -> Result<TransferList, Failure> {
+    let queue = context.proxy()?.transfers().clone();
+    let before = request.before.as_deref();
+    Ok(shown(queue.reorder(&request.id, before).await?))
+}
+
+pub(crate) async fn options(context: &Context, _: Nothing) -> Result<TransferOptions, Failure> {
+    let host = context.proxy()?;
+    let queue = host.transfers();
+    Ok(TransferOptions {
+        limit_bps: queue.limit(),
+        on_finish: queue.on_finish().into(),
+    })
+}
+
+pub(crate) async fn set_options(
+    context: &Context,
+    request: TransferOptions,
+) -> Result<TransferOptions, Failure> {
+    let queue = context.proxy()?.transfers().clone();
+    queue.set_limit(request.limit_bps).await?;
+    queue.set_on_finish(request.on_finish.into());
+    Ok(request)
 }
 
 pub(crate) async fn start(
@@ -37,6 +70,7 @@ pub(crate) async fn start(
         profile,
         items,
         overwrite: request.overwrite.into(),
+        links: request.links.into(),
         checksum: request.checksum,
         limit_bps: request.limit_bps,
     };
@@ -200,6 +234,34 @@ impl From<Overwrite> for transfer::Overwrite {
             Overwrite::Always => Self::Always,
             Overwrite::Never => Self::Never,
             Overwrite::Newer => Self::Newer,
+        }
+    }
+}
+
+impl From<Links> for transfer::Links {
+    fn from(links: Links) -> Self {
+        match links {
+            Links::Keep => Self::Keep,
+            Links::Follow => Self::Follow,
+            Links::Skip => Self::Skip,
+        }
+    }
+}
+
+impl From<OnFinish> for transfer::OnFinish {
+    fn from(on_finish: OnFinish) -> Self {
+        match on_finish {
+            OnFinish::Nothing => Self::Nothing,
+            OnFinish::Quit => Self::Quit,
+        }
+    }
+}
+
+impl From<transfer::OnFinish> for OnFinish {
+    fn from(on_finish: transfer::OnFinish) -> Self {
+        match on_finish {
+            transfer::OnFinish::Nothing => Self::Nothing,
+            transfer::OnFinish::Quit => Self::Quit,
         }
     }
 }

@@ -135,6 +135,7 @@ impl ProxyHost {
             boot: lease.boot_id.clone(),
             parallel: config.parallel_transfers,
             home: config.home,
+            silence: transfer::Options::SILENCE,
         };
         let file = config.paths.state_dir.join("transfers.db");
         let transfers = Queue::open(&file, options, places)

@@ -1,31 +1,49 @@
-//! Transfers beside OpenSSH's own `sftp`, both against the same OpenSSH server on loopback.
+//! Transfers beside the tools that people use, all against the same OpenSSH server on loopback.
 //!
-//! `cargo bench -p transfer [-- MEBIBYTES FILES ROUNDS]` prints a Markdown table: the median over
-//! interleaved rounds, and the ratio to `sftp` inside each round. A busy machine moves the rates;
-//! the ratios hold better.
+//! `cargo bench -p transfer [-- NAME=VALUE…]` prints a Markdown table: medians over interleaved
+//! rounds, and ratios to `sftp` inside each round, of time and of the client's processor time. A
+//! busy machine moves the rates; the ratios hold better.
+//!
+//! | name | usual | what |
+//! |---|---|---|
+//! | `mib` | 1024 | length of the large file |
+//! | `files` | 5000 | number of files of 4 KiB |
+//! | `rounds` | 3 | |
+//! | `delay` | 0 | milliseconds one way between client and server |
+//! | `tools` | all that are installed | `sftp,scp,rsync,rclone` |
+//! | `tasks` | `put,get,putdir,getdir` | |
+//! | `port`, `user`, `key`, `host_key` | a server of our own | another server: port, login name, files of its keys |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a bench ends at the first trouble"
 )]
 
+#[expect(dead_code, reason = "the relay is shared with the tests")]
+#[path = "../tests/relay/mod.rs"]
+mod relay;
 #[expect(dead_code, reason = "the server is shared with other tests")]
 #[path = "../../ssh/tests/sshd/mod.rs"]
 mod sshd;
+mod tools;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use nix::sys::resource::{UsageWho, getrusage};
+use relay::Relay;
 use sshd::Sshd;
+use tools::{Server, TOOLS, Tool};
 use transfer::{
-    Item, Location, Options, Overwrite, Place, Places, Queue, SftpStore, Start, State, Store,
-    StoreError,
+    Item, Links, Location, Options, Overwrite, Place, Places, Queue, SftpStore, Start, State,
+    Store, StoreError,
 };
+
+const OURS: &str = "gangway";
 
 struct Sessions {
     login: ssh::client::Login,
@@ -38,98 +56,192 @@ impl Places for Sessions {
         _profile: &'a str,
         _place: &'a Place,
     ) -> BoxFuture<'a, Result<Arc<dyn Store>, StoreError>> {
+        let port = self.port;
+        let dial: transfer::Dial = Arc::new(move || {
+            async move {
+                let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream) as transfer::ByteStream)
+            }
+            .boxed()
+        });
         async move {
-            let stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await?;
-            stream.set_nodelay(true)?;
-            Ok(Arc::new(SftpStore::connect(stream, &self.login).await?) as Arc<dyn Store>)
+            let store = SftpStore::reach(dial, self.login.clone()).await?;
+            Ok(Arc::new(store) as Arc<dyn Store>)
         }
         .boxed()
     }
 }
 
-fn main() {
-    let numbers: Vec<u64> = std::env::args()
-        .filter_map(|word| word.parse().ok())
-        .collect();
-    let number = |at: usize, usual: u64| numbers.get(at).copied().unwrap_or(usual);
-    let (mebibytes, files, rounds) = (number(0, 1024), number(1, 5000), number(2, 3));
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(run(mebibytes, files, rounds));
+/// What was asked for on the command line.
+struct Wanted(HashMap<String, String>);
+
+impl Wanted {
+    fn read() -> Self {
+        let pairs = std::env::args().filter_map(|word| {
+            let (name, value) = word.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        });
+        Self(pairs.collect())
+    }
+
+    fn number(&self, name: &str, usual: u64) -> u64 {
+        self.0.get(name).map_or(usual, |it| it.parse().unwrap())
+    }
+
+    fn has(&self, name: &str, word: &str) -> bool {
+        let list = self.0.get(name);
+        list.is_none_or(|list| list.split(',').any(|it| it == word))
+    }
 }
 
-async fn run(mebibytes: u64, files: u64, rounds: u64) {
+/// One task done by one tool.
+#[derive(Clone, Copy)]
+struct Took {
+    seconds: f64,
+    cpu: f64,
+}
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(run(&Wanted::read()));
+}
+
+async fn run(wanted: &Wanted) {
+    let (mebibytes, files) = (wanted.number("mib", 1024), wanted.number("files", 5000));
     let sshd = Sshd::start("");
-    let here = sshd.folder().join("here");
-    std::fs::create_dir(&here).unwrap();
+    let work = sshd.folder();
+    let big = work.join("big");
     let block = vec![0xa5; 1 << 20];
-    let mut big = std::fs::File::create(here.join("big")).unwrap();
+    let mut file = std::fs::File::create(&big).unwrap();
     for _ in 0..mebibytes {
-        std::io::Write::write_all(&mut big, &block).unwrap();
+        std::io::Write::write_all(&mut file, &block).unwrap();
     }
-    std::fs::create_dir(here.join("small")).unwrap();
+    let small = work.join("small");
+    std::fs::create_dir(&small).unwrap();
     for file in 0..files {
-        std::fs::write(here.join(format!("small/{file}")), &block[..4096]).unwrap();
+        std::fs::write(small.join(file.to_string()), &block[..4096]).unwrap();
     }
+    let (mut server, login) = server(wanted, &sshd);
+    // A connection that is set up anew for each task, as the other tools have to.
+    let relay = match wanted.number("delay", 0) {
+        0 => None,
+        delay => Some(Relay::start(server.port, Duration::from_millis(delay)).await),
+    };
+    if let Some((relay, _)) = &relay {
+        server.port = relay.port;
+    }
+    let tools: Vec<&Tool> = TOOLS
+        .iter()
+        .filter(|tool| wanted.has("tools", tool.name) && tool.is_there())
+        .collect();
+
+    println!("| task | tool | rate | × sftp | client CPU s | × sftp |\n|---|---|---|---|---|---|");
+    for (task, up, folder) in [
+        ("put", true, false),
+        ("get", false, false),
+        ("putdir", true, true),
+        ("getdir", false, true),
+    ] {
+        if !wanted.has("tasks", task) {
+            continue;
+        }
+        let src = if folder { &small } else { &big };
+        let mut took: HashMap<&str, Vec<Took>> = HashMap::new();
+        for _ in 0..wanted.number("rounds", 3) {
+            let dst = work.join("copy");
+            let ours = ours(&sshd, &server, &login, (src, &dst), up).await;
+            took.entry(OURS).or_default().push(ours);
+            check(src, &dst);
+            for tool in &tools {
+                let command = tool.command(&server, work, (src, &dst), (up, folder));
+                took.entry(tool.name).or_default().push(theirs(command));
+                check(src, &dst);
+            }
+        }
+        let amount = match folder {
+            true => (files as f64, "files/s"),
+            false => ((mebibytes << 20) as f64 / 1e6, "MB/s"),
+        };
+        for name in [OURS].into_iter().chain(tools.iter().map(|tool| tool.name)) {
+            show(task, name, amount, &took);
+        }
+    }
+}
+
+fn server(wanted: &Wanted, sshd: &Sshd) -> (Server, ssh::client::Login) {
+    let Some(port) = wanted.0.get("port") else {
+        let server = Server {
+            port: sshd.port,
+            user: sshd::user(),
+            key: sshd.identity(),
+        };
+        return (server, sshd.login());
+    };
+    let read = |name: &str| std::fs::read_to_string(&wanted.0[name]).unwrap();
+    let server = Server {
+        port: port.parse().unwrap(),
+        user: wanted.0["user"].clone(),
+        key: PathBuf::from(&wanted.0["key"]),
+    };
+    let login = ssh::client::Login {
+        user: server.user.clone(),
+        key: ssh::client::PrivateKey::parse(&read("key")).unwrap(),
+        host_key: ssh::client::HostKey::Exactly(
+            ssh::client::PublicKey::parse(read("host_key").trim()).unwrap(),
+        ),
+    };
+    (server, login)
+}
+
+/// Compares lengths and counts; the tests compare bytes. Makes room for the next.
+fn check(src: &Path, dst: &Path) {
+    let count = |path: &Path| -> (u64, u64) {
+        let data = std::fs::metadata(path).unwrap();
+        match data.is_dir() {
+            true => std::fs::read_dir(path).unwrap().fold((0, 0), |sum, it| {
+                (sum.0 + 1, sum.1 + it.unwrap().metadata().unwrap().len())
+            }),
+            false => (1, data.len()),
+        }
+    };
+    assert_eq!(count(src), count(dst));
+    match dst.is_dir() {
+        true => std::fs::remove_dir_all(dst).unwrap(),
+        false => std::fs::remove_file(dst).unwrap(),
+    }
+}
+
+fn cpu(who: UsageWho) -> f64 {
+    let usage = getrusage(who).unwrap();
+    let seconds =
+        |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    seconds(usage.user_time()) + seconds(usage.system_time())
+}
+
+async fn ours(
+    sshd: &Sshd,
+    server: &Server,
+    login: &ssh::client::Login,
+    (src, dst): (&Path, &Path),
+    up: bool,
+) -> Took {
+    let (start, before) = (Instant::now(), cpu(UsageWho::RUSAGE_SELF));
     let sessions = Sessions {
-        login: sshd.login(),
-        port: sshd.port,
+        login: login.clone(),
+        port: server.port,
     };
     let options = Options {
         holder: "bench".to_owned(),
         boot: String::new(),
         parallel: 3,
-        home: here.clone(),
+        home: PathBuf::from("/"),
+        silence: Options::SILENCE,
     };
     let database = sshd.folder().join("transfers.db");
     let queue = Queue::open(&database, options, Arc::new(sessions))
         .await
         .unwrap();
-
-    let mut rates: BTreeMap<&str, Vec<[f64; 2]>> = BTreeMap::new();
-    for round in 0..rounds {
-        for (task, name, up, amount) in [
-            ("1 put, MB/s", "big", true, (mebibytes << 20) as f64 / 1e6),
-            ("2 get, MB/s", "big", false, (mebibytes << 20) as f64 / 1e6),
-            ("3 put many, files/s", "small", true, files as f64),
-            ("4 get many, files/s", "small", false, files as f64),
-        ] {
-            let there = sshd.folder().join(format!("there-{round}"));
-            let back = sshd.folder().join(format!("back-{round}"));
-            std::fs::create_dir_all(&there).unwrap();
-            std::fs::create_dir_all(&back).unwrap();
-            let (src, dst) = if up { (&here, &there) } else { (&there, &back) };
-            let ours = timed(
-                amount,
-                queue_copies(&queue, &src.join(name), &dst.join(name), up),
-            )
-            .await;
-            let theirs = dst.join(format!("{name}-by-sftp"));
-            let sftp = timed(amount, async {
-                sftp_copies(&sshd, &src.join(name), &theirs, up)
-            })
-            .await;
-            rates.entry(task).or_default().push([ours, sftp]);
-        }
-        for folder in ["there", "back"] {
-            let _ = std::fs::remove_dir_all(sshd.folder().join(format!("{folder}-{round}")));
-        }
-    }
-    println!("| task | ours | sftp | ratio |\n|---|---|---|---|");
-    for (task, rounds) in rates {
-        let ours = median(rounds.iter().map(|pair| pair[0]));
-        let sftp = median(rounds.iter().map(|pair| pair[1]));
-        let ratio = median(rounds.iter().map(|pair| pair[0] / pair[1]));
-        println!("| {} | {ours:.0} | {sftp:.0} | {ratio:.2} |", &task[2..]);
-    }
-}
-
-async fn timed(amount: f64, work: impl Future<Output = ()>) -> f64 {
-    let start = Instant::now();
-    work.await;
-    amount / start.elapsed().as_secs_f64()
-}
-
-async fn queue_copies(queue: &Queue, src: &Path, dst: &Path, up: bool) {
     let local = |path: &Path| Location::Local {
         path: path.to_string_lossy().into_owned(),
     };
@@ -137,54 +249,55 @@ async fn queue_copies(queue: &Queue, src: &Path, dst: &Path, up: bool) {
         session: "s".to_owned(),
         path: path.to_string_lossy().into_owned(),
     };
-    let item = if up {
-        Item {
-            src: local(src),
-            dst: remote(dst),
-        }
+    let (src, dst) = if up {
+        (local(src), remote(dst))
     } else {
-        Item {
-            src: remote(src),
-            dst: local(dst),
-        }
+        (remote(src), local(dst))
     };
-    let start = Start {
+    let wanted = Start {
         profile: "bench".to_owned(),
-        items: vec![item],
+        items: vec![Item { src, dst }],
         overwrite: Overwrite::Always,
+        links: Links::Keep,
         checksum: false,
         limit_bps: None,
     };
-    let id = queue.start(start).await.unwrap().remove(0).id;
+    let id = queue.start(wanted).await.unwrap().remove(0).id;
     let done = queue.wait(&id).await.unwrap();
     assert_eq!(done.state, State::Done, "{:?}", done.failure);
+    let took = Took {
+        seconds: start.elapsed().as_secs_f64(),
+        cpu: cpu(UsageWho::RUSAGE_SELF) - before,
+    };
+    queue.close().await;
+    took
 }
 
-fn sftp_copies(sshd: &Sshd, src: &Path, dst: &Path, up: bool) {
-    let batch: PathBuf = sshd.folder().join("batch");
-    let verb = if up { "put" } else { "get" };
-    std::fs::write(
-        &batch,
-        format!("{verb} -pr {} {}\n", src.display(), dst.display()),
-    )
-    .unwrap();
-    let status = Command::new("sftp")
-        .args([
-            "-q",
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-        ])
-        .args(["-o", "LogLevel=ERROR", "-P", &sshd.port.to_string(), "-i"])
-        .arg(sshd.identity())
-        .arg("-b")
-        .arg(&batch)
-        .arg(format!("{}@127.0.0.1", sshd::user()))
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success());
+fn theirs(mut command: std::process::Command) -> Took {
+    let (start, before) = (Instant::now(), cpu(UsageWho::RUSAGE_CHILDREN));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    Took {
+        seconds: start.elapsed().as_secs_f64(),
+        cpu: cpu(UsageWho::RUSAGE_CHILDREN) - before,
+    }
+}
+
+fn show(task: &str, name: &str, (amount, unit): (f64, &str), took: &HashMap<&str, Vec<Took>>) {
+    let mine = &took[name];
+    let rate = median(mine.iter().map(|it| amount / it.seconds));
+    let spent = median(mine.iter().map(|it| it.cpu));
+    let ratios = took.get("sftp").map(|sftp| {
+        let pairs = || mine.iter().zip(sftp);
+        (
+            median(pairs().map(|(mine, sftp)| sftp.seconds / mine.seconds)),
+            median(pairs().map(|(mine, sftp)| mine.cpu / sftp.cpu)),
+        )
+    });
+    let (faster, cheaper) = ratios.map_or((String::new(), String::new()), |(time, cpu)| {
+        (format!("{time:.2}"), format!("{cpu:.2}"))
+    });
+    println!("| {task} | {name} | {rate:.0} {unit} | {faster} | {spent:.2} | {cheaper} |");
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

@@ -1,21 +1,18 @@
 //! Copies one file: under a temporary name, from where it was, checked, then renamed.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::item::{Conflict, Failure, FailureCode, Overwrite};
+use crate::item::{Conflict, Failure, FailureCode, Links, Overwrite};
 use crate::limit::Limit;
 use crate::name;
+use crate::parts::{Parts, RESUME_FROM};
 use crate::progress::Progress;
 use crate::rows::Part;
-use crate::store::{Entry, Kind, Store, StoreError, WriteOptions};
-
-/// Below this length a file that was cut off is sent again from its start.
-pub(crate) const RESUME_FROM: u64 = 256 << 10;
+use crate::store::{Begin, Entry, Kind, Store, StoreError, WriteOptions};
 
 /// What all files of one transfer share.
 pub(crate) struct Context {
@@ -25,6 +22,7 @@ pub(crate) struct Context {
     /// The destination is this computer, where a power cut matters.
     pub(crate) dst_is_local: bool,
     pub(crate) overwrite: Overwrite,
+    pub(crate) links: Links,
     pub(crate) checksum: bool,
     /// An earlier run may have copied some files already.
     pub(crate) again: bool,
@@ -34,51 +32,6 @@ pub(crate) struct Context {
     pub(crate) progress: Arc<Progress>,
     pub(crate) limits: [Arc<Limit>; 2],
     pub(crate) parts: Arc<Parts>,
-}
-
-/// The unfinished files of one transfer, by their final path.
-#[derive(Default)]
-pub(crate) struct Parts(Mutex<HashMap<String, Part>>);
-
-impl Parts {
-    pub(crate) fn new(parts: Vec<Part>) -> Self {
-        Self(Mutex::new(
-            parts
-                .into_iter()
-                .map(|part| (part.path.clone(), part))
-                .collect(),
-        ))
-    }
-
-    pub(crate) fn list(&self, shortest: u64) -> Vec<Part> {
-        self.lock()
-            .values()
-            .filter(|part| part.size >= shortest)
-            .cloned()
-            .collect()
-    }
-
-    fn get(&self, path: &str) -> Option<Part> {
-        self.lock().get(path).cloned()
-    }
-
-    fn put(&self, part: Part) {
-        self.lock().insert(part.path.clone(), part);
-    }
-
-    fn arrived(&self, path: &str, arrived: u64) {
-        if let Some(part) = self.lock().get_mut(path) {
-            part.arrived = arrived;
-        }
-    }
-
-    pub(crate) fn forget(&self, path: &str) {
-        self.lock().remove(path);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Part>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// One file to be copied.
@@ -146,18 +99,10 @@ pub(crate) async fn file(context: &Context, job: &Job) -> Result<Option<[u8; 32]
     } else {
         job.dst.clone()
     };
-    let offset = resume_at(context, job, &part).await;
-    context.parts.put(Part {
-        path: job.dst.clone(),
-        part: part.clone(),
-        arrived: offset,
-        size,
-        modified: job.entry.modified,
-        boot: context.boot.clone(),
-    });
-    context.progress.present(offset);
-    let mut counted = offset;
-    let copied = pour(context, job, &part, offset, &mut counted).await;
+    let begin = begin_at(context, job, &part).await?;
+    context.progress.present(begin.offset);
+    let mut counted = begin.offset;
+    let copied = pour(context, job, &part, begin, &mut counted).await;
     let streamed = match copied {
         Ok(streamed) => streamed,
         Err(stop) => {
@@ -205,12 +150,9 @@ fn choose(context: &Context, src: &Entry, there: &Entry) -> Choice {
     if context.again && there.kind == Kind::File && src.size == there.size {
         // Copied before the program was stopped? Where times can't be kept, a file that is younger
         // than the transfer is ours.
-        let ours = if context.dst.capabilities().attributes {
-            seconds(src).is_some() && seconds(src) == seconds(there)
-        } else {
-            seconds(there) >= Some(context.since.as_second())
-        };
-        if ours {
+        let same = seconds(src).is_some() && seconds(src) == seconds(there);
+        let young = seconds(there) >= Some(context.since.as_second());
+        if same || (young && !context.dst.capabilities().attributes) {
             return Choice::Identical;
         }
     }
@@ -223,27 +165,56 @@ fn choose(context: &Context, src: &Entry, there: &Entry) -> Choice {
     }
 }
 
-/// Where the copy can go on: never beyond what is known to have arrived, and only when the source
-/// is still the same.
-async fn resume_at(context: &Context, job: &Job, part: &str) -> u64 {
-    if !context.dst.capabilities().resume_write || job.entry.size < RESUME_FROM {
-        return 0;
+/// Where the copy begins: behind what is known to have arrived of it, and only when the source is
+/// still the same. Notes that it is under way.
+async fn begin_at(context: &Context, job: &Job, part: &str) -> Result<Begin, Stop> {
+    let known = context.parts.get(&job.dst);
+    let mut begin = Begin::default();
+    if let Some(known) = known {
+        if known.part != part && known.part != job.dst {
+            // Begun at another address, where this store can't go on with it.
+            match context.dst.remove_file(&known.part).await {
+                Err(error) if error.retry => return Err(failed(&job.dst)(error)),
+                _ => {}
+            }
+        } else if goes_on(context, job, &known) {
+            let at = context
+                .dst
+                .resume_at(part, known.arrived, known.ticket.as_ref());
+            let at = at.await.map_err(failed(&job.dst))?;
+            // More than there is to come can't be ours.
+            if at.offset > 0 && at.offset <= job.entry.size {
+                begin = at;
+            }
+        }
     }
-    let Some(known) = context.parts.get(&job.dst) else {
-        return 0;
-    };
-    let unchanged = known.part == part
+    context.parts.put(Part {
+        path: job.dst.clone(),
+        part: part.to_owned(),
+        arrived: begin.offset,
+        size: job.entry.size,
+        modified: job.entry.modified,
+        boot: context.boot.clone(),
+        ticket: begin.ticket.clone(),
+    });
+    Ok(begin)
+}
+
+fn goes_on(context: &Context, job: &Job, known: &Part) -> bool {
+    context.dst.capabilities().resume_write
+        && job.entry.size >= RESUME_FROM
         && known.size == job.entry.size
-        && known.modified.is_some()
-        && known.modified == job.entry.modified;
-    let survived = !context.dst_is_local || known.boot == context.boot;
-    if !unchanged || !survived {
-        return 0;
-    }
-    match context.dst.stat(part, false).await {
-        Ok(there) if there.kind == Kind::File => there.size.min(known.arrived),
-        _ => 0,
-    }
+        && is_same_time(known.modified, job.entry.modified)
+        && (!context.dst_is_local || known.boot == context.boot)
+}
+
+/// Some places tell whole seconds only.
+fn is_same_time(one: Option<Timestamp>, other: Option<Timestamp>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else {
+        return false;
+    };
+    let whole = |time: Timestamp| time.subsec_nanosecond() == 0;
+    one == other || ((whole(one) || whole(other)) && one.as_second() == other.as_second())
 }
 
 /// Moves the bytes; returns their SHA-256 if all of them went through here. `counted` follows how
@@ -252,15 +223,17 @@ async fn pour(
     context: &Context,
     job: &Job,
     part: &str,
-    offset: u64,
+    begin: Begin,
     counted: &mut u64,
 ) -> Result<Option<[u8; 32]>, Stop> {
+    let Begin { offset, ticket } = begin;
     let size = job.entry.size;
     let options = WriteOptions {
         offset,
         size: Some(size),
         mode: job.entry.mode.map(|mode| mode & 0o777),
         modified: job.entry.modified,
+        ticket,
     };
     let (source, sink) = futures_util::future::join(
         context.src.read(&job.src, offset, size),
@@ -269,6 +242,9 @@ async fn pour(
     .await;
     let mut source = source.map_err(failed(&job.src))?;
     let mut sink = sink.map_err(failed(&job.dst))?;
+    if let Some(ticket) = sink.ticket() {
+        context.parts.has_ticket(&job.dst, ticket);
+    }
     let mut digest = (context.checksum && offset == 0).then(Sha256::new);
     let mut read = offset;
     while let Some(pieces) = source.next().await.map_err(failed(&job.src))? {
@@ -283,7 +259,9 @@ async fn pour(
         let arrived = sink.write(pieces).await.map_err(failed(&job.dst))?;
         context.progress.moved(arrived.saturating_sub(*counted));
         *counted = arrived.max(*counted);
-        context.parts.arrived(&job.dst, arrived);
+        let by_itself = context.dst.capabilities().knows_length;
+        context.parts.arrived(&job.dst, arrived, by_itself);
+        context.parts.room().await;
     }
     let length = sink.finish().await.map_err(failed(&job.dst))?;
     if read != size {

@@ -7,12 +7,13 @@ use db::DbError;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::copy::{Context, Parts, RESUME_FROM, Stop};
-use crate::item::{Failure, FailureCode, Place, State};
+use crate::attempt::once;
+use crate::copy::Stop;
+use crate::item::{Failure, FailureCode, State};
+use crate::parts::Parts;
 use crate::rows;
-use crate::run::{self, Placement};
 use crate::shared::{Shared, finished};
-use crate::store::StoreError;
+use crate::silence::silence;
 use crate::work::{Work, lock};
 
 /// How often figures are measured, and how often they are written to disk.
@@ -26,7 +27,7 @@ const CHANGED_TRIES: u32 = 3;
 /// Stores without work are closed after a while: an open connection counts as use of the session.
 const STORE_IDLE: Duration = Duration::from_secs(60);
 
-/// Starts transfers as there is room for them, oldest first.
+/// Starts transfers as there is room for them, in their order.
 pub(crate) async fn drive(shared: Arc<Shared>) {
     loop {
         let next: Vec<Arc<Work>> = {
@@ -39,7 +40,10 @@ pub(crate) async fn drive(shared: Arc<Shared>) {
             let queued = works
                 .values()
                 .filter(|work| work.state() == State::Queued && lock(&work.stop).is_none());
-            queued.take(room).cloned().collect()
+            let mut queued: Vec<_> = queued.cloned().collect();
+            queued.sort_by_key(|work| work.position());
+            queued.truncate(room);
+            queued
         };
         for work in next {
             let stop = shared.closing.child_token();
@@ -107,14 +111,16 @@ async fn carry_out(shared: Arc<Shared>, work: Arc<Work>, stop: CancellationToken
     }
     let parts = lock(&work.parts).clone();
     if let Some(parts) = parts {
-        shared.save_parts(&id, &parts, 0).await;
+        shared.save_parts(&id, &parts).await;
     }
     *lock(&work.stop) = None;
     shared.announce(&id);
     shared.wake.notify_one();
 }
 
-enum End {
+/// Why a run ends.
+pub(crate) enum End {
+    /// Somebody wants it so.
     Stopped,
     Stop(Stop),
     Db(DbError),
@@ -140,6 +146,7 @@ async fn attempts(
         let result = tokio::select! {
             () = stop.cancelled() => return Err(End::Stopped),
             never = watch(shared, work, &parts) => match never {},
+            stop = silence(shared, work) => Err(End::Stop(stop)),
             result = once(shared, work, &parts) => result,
         };
         let failure = match result {
@@ -166,7 +173,7 @@ async fn attempts(
             pause = PAUSES.0;
         }
         let id = lock(&work.row).id.clone();
-        shared.save_parts(&id, &parts, RESUME_FROM).await;
+        shared.save_parts(&id, &parts).await;
         shared
             .enter(work, State::Waiting, |row| row.failure = Some(failure))
             .await
@@ -186,7 +193,13 @@ async fn watch(shared: &Shared, work: &Work, parts: &Parts) -> std::convert::Inf
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut count: u32 = 0;
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = parts.worth_storing() => {
+                shared.store_changes(&id, parts).await;
+                continue;
+            }
+        }
         work.progress.tick(Instant::now());
         count = count.wrapping_add(1);
         if count.is_multiple_of(2) {
@@ -194,92 +207,14 @@ async fn watch(shared: &Shared, work: &Work, parts: &Parts) -> std::convert::Inf
         }
         if count.is_multiple_of(TICKS_TO_SAVE) {
             let (row, holder) = (work.snapshot(), shared.options.holder.clone());
-            let list = parts.list(RESUME_FROM);
             let saved = shared
                 .db
-                .write(move |connection| {
-                    rows::save(connection, &row, &holder)?;
-                    rows::save_parts(connection, &row.id, &list)
-                })
+                .write(move |connection| rows::save(connection, &row, &holder))
                 .await;
             if let Err::<_, DbError>(error) = saved {
                 tracing::warn!(id, %error, "progress not stored");
             }
+            shared.store_changes(&id, parts).await;
         }
     }
-}
-
-async fn once(shared: &Shared, work: &Work, parts: &Arc<Parts>) -> Result<Option<[u8; 32]>, End> {
-    let row = lock(&work.row).clone();
-    let (from, to) = (row.src.place(), row.dst.place());
-    let open = |place: Place, path: &str| {
-        let (profile, path) = (row.profile.clone(), path.to_owned());
-        async move {
-            shared.stores.get(&profile, &place).await.map_err(|error| {
-                let retry = error.retry;
-                End::Stop(Stop::Failed {
-                    failure: error.about(&path),
-                    retry,
-                })
-            })
-        }
-    };
-    let context = Context {
-        transfer: row.id.clone(),
-        src: open(from.clone(), row.src.path()).await?,
-        dst: open(to.clone(), row.dst.path()).await?,
-        dst_is_local: to == Place::Local,
-        overwrite: row.overwrite,
-        checksum: row.checksum,
-        again: row.attempts > 1,
-        since: row.created_at,
-        boot: shared.options.boot.clone(),
-        progress: work.progress.clone(),
-        limits: [work.limit.clone(), shared.limit.clone()],
-        parts: parts.clone(),
-    };
-    let at = if row.placed {
-        Placement {
-            src: row.src.path().to_owned(),
-            dst: row.dst.path().to_owned(),
-        }
-    } else {
-        let at = run::place(&context, row.src.path(), row.dst.path())
-            .await
-            .map_err(End::Stop)?;
-        if from == to {
-            not_into_itself(&at).map_err(End::Stop)?;
-        }
-        shared
-            .enter(work, State::Running, |row| {
-                row.src = row.src.with_path(&at.src);
-                row.dst = row.dst.with_path(&at.dst);
-                row.placed = true;
-            })
-            .await
-            .map_err(End::Db)?;
-        at
-    };
-    work.progress.recount();
-    run::run(&context, &at).await.map_err(End::Stop)
-}
-
-/// A folder copied into itself would never end, and a file onto itself would be emptied.
-fn not_into_itself(at: &Placement) -> Result<(), Stop> {
-    let src = at.src.trim_end_matches('/');
-    let inside = at
-        .dst
-        .strip_prefix(src)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if !inside {
-        return Ok(());
-    }
-    let error = StoreError::new(
-        FailureCode::Unsupported,
-        "source and destination are the same",
-    );
-    Err(Stop::Failed {
-        failure: error.about(&at.dst),
-        retry: false,
-    })
 }

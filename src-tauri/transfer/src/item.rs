@@ -90,6 +90,30 @@ pub enum Overwrite {
     Newer,
 }
 
+/// What becomes of symbolic links in a folder that is copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Links {
+    /// Those that stay inside the folder are made again; others are left out.
+    #[default]
+    Keep,
+    /// What they lead to is copied in their place.
+    Follow,
+    /// They are left out.
+    Skip,
+}
+
+/// What happens when nothing is left to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFinish {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The program ends.
+    Quit,
+}
+
 /// How a transfer is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -139,6 +163,8 @@ pub struct Start {
     pub items: Vec<Item>,
     /// What happens to files that are there already.
     pub overwrite: Overwrite,
+    /// What becomes of symbolic links.
+    pub links: Links,
     /// SHA-256 of source and copy are compared, file by file.
     pub checksum: bool,
     /// Bytes per second at most.

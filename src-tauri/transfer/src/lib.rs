@@ -5,27 +5,36 @@
 //! until then it has a temporary one. Where files live is behind [`Store`]; who can reach a
 //! session or a data folder is the caller's business: see [`Places`].
 
+mod attempt;
 mod copy;
 mod drive;
 mod item;
 mod limit;
+mod link;
 mod local;
 mod name;
+mod order;
+mod parts;
+mod problems;
 mod progress;
 mod queue;
 mod rows;
 mod run;
 mod sftp;
 mod shared;
+mod silence;
 mod store;
 mod stores;
 mod work;
 
 pub use item::{
-    Conflict, Failure, FailureCode, Item, Location, Overwrite, Place, Start, State, Transfer,
+    Conflict, Failure, FailureCode, Item, Links, Location, OnFinish, Overwrite, Place, Start,
+    State, Transfer,
 };
 pub use local::LocalStore;
 pub use name::PART_PREFIX;
 pub use queue::{Change, Options, Queue, QueueError};
-pub use sftp::SftpStore;
-pub use store::{Capabilities, Entry, Kind, Places, Sink, Source, Store, StoreError, WriteOptions};
+pub use sftp::{AsyncStream, ByteStream, Dial, SftpStore};
+pub use store::{
+    Begin, Capabilities, Entry, Kind, Places, Sink, Source, Store, StoreError, Ticket, WriteOptions,
+};

@@ -27,6 +27,11 @@ impl Limit {
         }
     }
 
+    pub(crate) fn get(&self) -> Option<u64> {
+        let bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.rate
+    }
+
     pub(crate) fn set(&self, rate: Option<u64>) {
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         bucket.rate = rate;

@@ -5,12 +5,14 @@
 //! that push would take longer than copying them; they rely on the order in which the file system
 //! writes.
 
+mod sink;
+mod source;
+
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -18,12 +20,12 @@ use sha2::{Digest, Sha256};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::item::FailureCode;
-use crate::store::{Capabilities, Entry, Kind, Sink, Source, Store, StoreError, WriteOptions};
+use crate::store::{
+    Begin, Capabilities, Entry, Kind, Sink, Source, Store, StoreError, Ticket, WriteOptions,
+};
 
 /// One read or write of the disk.
 const CHUNK: usize = 256 << 10;
-/// From this length on a file is pushed to the disk before it is renamed.
-const SYNC_FROM: u64 = 1 << 20;
 
 /// The file system of this computer. Relative paths begin at the user's home.
 #[derive(Debug, Clone)]
@@ -65,6 +67,8 @@ impl Store for LocalStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             resume_write: true,
+            // By this process or one before it, since the computer was started.
+            knows_length: true,
             rename: true,
             attributes: true,
             links: cfg!(unix),
@@ -74,6 +78,32 @@ impl Store for LocalStore {
 
     fn is_alive(&self) -> bool {
         true
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn real_path<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<String, StoreError>> {
+        self.run(path, |path| {
+            let real = fs::canonicalize(path)?;
+            Ok(real.to_string_lossy().into_owned())
+        })
+    }
+
+    fn resume_at<'a>(
+        &'a self,
+        path: &'a str,
+        _arrived: u64,
+        _ticket: Option<&'a Ticket>,
+    ) -> BoxFuture<'a, Result<Begin, StoreError>> {
+        let there = self.run(path, |path| fs::symlink_metadata(path));
+        async move {
+            // Written in order by one writer: all of it is there.
+            let there = there.await.ok().filter(fs::Metadata::is_file);
+            Ok(Begin::at(there.map_or(0, |there| there.len())))
+        }
+        .boxed()
     }
 
     fn resolve<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<String, StoreError>> {
@@ -138,15 +168,7 @@ impl Store for LocalStore {
         _size: u64,
     ) -> BoxFuture<'a, Result<Box<dyn Source>, StoreError>> {
         self.run(path, move |path| {
-            let mut file = File::open(path)?;
-            let length = file.metadata()?.len();
-            if offset > 0 {
-                file.seek(SeekFrom::Start(offset))?;
-            }
-            let left = length.saturating_sub(offset);
-            // The first piece comes with the opening: for a small file it is all there is.
-            let ahead = Ahead::Ready(read_piece(file, left)?);
-            Ok(Box::new(LocalSource { ahead }) as Box<dyn Source>)
+            Ok(Box::new(source::open(File::open(path)?, offset)?) as Box<dyn Source>)
         })
     }
 
@@ -165,14 +187,7 @@ impl Store for LocalStore {
                 file.set_len(options.offset)?;
                 file.seek(SeekFrom::Start(options.offset))?;
             }
-            let sink = LocalSink {
-                file: Some(file),
-                arrived: options.offset,
-                options,
-                held: Vec::new(),
-                held_bytes: 0,
-            };
-            Ok(Box::new(sink) as Box<dyn Sink>)
+            Ok(Box::new(sink::LocalSink::new(file, options)) as Box<dyn Sink>)
         })
     }
 
@@ -273,144 +288,6 @@ fn set(file: &File, mode: Option<u32>, modified: Option<Timestamp>) -> io::Resul
         file.set_modified(SystemTime::from(modified))?;
     }
     Ok(())
-}
-
-/// What was read, the file, and how much is left to read.
-type Piece = (Bytes, File, u64);
-
-fn read_piece(mut file: File, left: u64) -> io::Result<Piece> {
-    let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-    let mut buffer = vec![0; length];
-    let mut filled = 0;
-    while filled < length {
-        match file.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    // Fewer bytes than promised: the file was cut short meanwhile.
-    let left = if filled < length {
-        0
-    } else {
-        left - filled as u64
-    };
-    buffer.truncate(filled);
-    Ok((buffer.into(), file, left))
-}
-
-enum Ahead {
-    Ready(Piece),
-    Reading(JoinHandle<io::Result<Piece>>),
-    End,
-}
-
-/// Reads one piece ahead of its consumer.
-struct LocalSource {
-    ahead: Ahead,
-}
-
-impl Source for LocalSource {
-    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Bytes>>, StoreError>> {
-        async move {
-            let (piece, file, left) = match &mut self.ahead {
-                Ahead::End => return Ok(None),
-                Ahead::Reading(task) => {
-                    let piece = task
-                        .await
-                        .unwrap_or_else(|ended| Err(io::Error::other(ended)));
-                    self.ahead = Ahead::End;
-                    piece?
-                }
-                Ahead::Ready(_) => match std::mem::replace(&mut self.ahead, Ahead::End) {
-                    Ahead::Ready(piece) => piece,
-                    Ahead::Reading(_) | Ahead::End => return Ok(None),
-                },
-            };
-            if left > 0 {
-                self.ahead = Ahead::Reading(spawn_blocking(move || read_piece(file, left)));
-            }
-            Ok((!piece.is_empty()).then(|| vec![piece]))
-        }
-        .boxed()
-    }
-}
-
-struct LocalSink {
-    file: Option<File>,
-    arrived: u64,
-    options: WriteOptions,
-    held: Vec<Bytes>,
-    held_bytes: usize,
-}
-
-fn gone() -> io::Error {
-    io::Error::other("an earlier write to this file failed")
-}
-
-fn write_pieces(file: &mut File, pieces: &[Bytes]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-    let mut slices = &mut slices[..];
-    while !slices.is_empty() {
-        match file.write_vectored(slices) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut slices, written),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-impl LocalSink {
-    async fn flush(&mut self) -> io::Result<()> {
-        if self.held_bytes == 0 {
-            return Ok(());
-        }
-        let mut file = self.file.take().ok_or_else(gone)?;
-        let pieces = std::mem::take(&mut self.held);
-        let bytes = std::mem::take(&mut self.held_bytes);
-        let work = move || write_pieces(&mut file, &pieces).map(|()| file);
-        self.file = Some(joined(spawn_blocking(work)).await?);
-        self.arrived += bytes as u64;
-        Ok(())
-    }
-}
-
-impl Sink for LocalSink {
-    fn write(&mut self, data: Vec<Bytes>) -> BoxFuture<'_, Result<u64, StoreError>> {
-        async move {
-            for piece in data.into_iter().filter(|piece| !piece.is_empty()) {
-                self.held_bytes += piece.len();
-                self.held.push(piece);
-            }
-            // Small pieces are gathered: each trip to the disk costs a change of thread.
-            if self.held_bytes >= CHUNK {
-                self.flush().await?;
-            }
-            Ok(self.arrived)
-        }
-        .boxed()
-    }
-
-    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Option<u64>, StoreError>> {
-        async move {
-            let mut file = self.file.take().ok_or_else(gone)?;
-            let (pieces, options) = (std::mem::take(&mut self.held), self.options);
-            let work = move || {
-                write_pieces(&mut file, &pieces)?;
-                let length = file.metadata()?.len();
-                set(&file, options.mode, options.modified)?;
-                if length >= SYNC_FROM {
-                    file.sync_all()?;
-                }
-                Ok(length)
-            };
-            Ok(Some(joined(spawn_blocking(work)).await?))
-        }
-        .boxed()
-    }
 }
 
 /// What an unsupported kind of entry is called in a failure.

@@ -125,6 +125,16 @@ impl Progress {
             });
     }
 
+    /// A figure that changes whenever anything has moved or been found.
+    pub(crate) fn seen(&self) -> u64 {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        load(&self.bytes)
+            .wrapping_add(load(&self.moved))
+            .wrapping_add(load(&self.files))
+            .wrapping_add(load(&self.files_total))
+            .wrapping_add(load(&self.skipped))
+    }
+
     pub(crate) fn file_done(&self) {
         self.files.fetch_add(1, Ordering::Relaxed);
     }

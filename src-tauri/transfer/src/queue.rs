@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use db::DbError;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::drive::drive;
-use crate::item::{Overwrite, Place, Start, State, Transfer};
+use crate::item::{OnFinish, Overwrite, Place, Start, State, Transfer};
 use crate::limit::Limit;
 use crate::local::LocalStore;
 use crate::progress::Progress;
@@ -68,12 +68,20 @@ pub struct Options {
     pub parallel: usize,
     /// Where relative local paths begin.
     pub home: std::path::PathBuf,
+    /// How long nothing may come before the other side is asked whether it is still there, and
+    /// how long it then has to answer.
+    pub silence: Duration,
+}
+
+impl Options {
+    /// [`Options::silence`] for links of unknown quality.
+    pub const SILENCE: Duration = Duration::from_secs(30);
 }
 
 /// The transfer queue. Cheap to clone. One process holds it at a time.
 #[derive(Clone)]
 pub struct Queue {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Queue {
@@ -88,13 +96,15 @@ impl Queue {
     ) -> Result<Self, DbError> {
         let db = rows::open(path)?;
         let stored = db.read(rows::load).await?;
+        let limit = db.read(rows::load_limit).await?;
         let local: Arc<dyn Store> = Arc::new(LocalStore::new(&options.home));
         let shared = Arc::new(Shared {
             db,
             options,
             stores: Stores::new(local, places),
             works: Mutex::default(),
-            limit: Arc::new(Limit::new(None)),
+            limit: Arc::new(Limit::new(limit)),
+            on_finish: Mutex::new((OnFinish::Nothing, Timestamp::now())),
             wake: Notify::new(),
             changes: broadcast::channel(1024).0,
             closing: CancellationToken::new(),
@@ -126,8 +136,11 @@ impl Queue {
                 "the speed limit must be more than 0".to_owned(),
             ));
         }
+        let first = self
+            .last_position()
+            .map_or(0, |last| last.saturating_add(1));
         let mut works = Vec::new();
-        for item in start.items {
+        for (position, item) in (first..).zip(start.items) {
             if item.src.path().contains('\0') || item.dst.path().contains('\0') {
                 return Err(QueueError::Invalid("a path holds a zero byte".to_owned()));
             }
@@ -137,7 +150,11 @@ impl Queue {
                 src: item.src,
                 dst: item.dst,
                 placed: false,
+                src_else: None,
+                dst_else: None,
+                position,
                 overwrite: start.overwrite,
+                links: start.links,
                 checksum: start.checksum,
                 limit_bps: start.limit_bps,
                 state: State::Queued,
@@ -169,13 +186,16 @@ impl Queue {
         Ok(looks)
     }
 
-    /// All transfers, oldest first.
+    /// All transfers in the order in which they are begun.
     #[must_use]
     pub fn list(&self) -> Vec<Transfer> {
-        lock(&self.shared.works)
+        let works = lock(&self.shared.works);
+        let mut looks: Vec<_> = works
             .values()
-            .map(|work| work.look())
-            .collect()
+            .map(|work| (work.position(), work.look()))
+            .collect();
+        looks.sort_by_key(|(position, _)| *position);
+        looks.into_iter().map(|(_, look)| look).collect()
     }
 
     /// One transfer.
@@ -294,11 +314,6 @@ impl Queue {
             self.shared.announce(id);
         }
         Ok(over.len())
-    }
-
-    /// Limits all transfers together, in bytes per second.
-    pub fn set_limit(&self, limit_bps: Option<u64>) {
-        self.shared.limit.set(limit_bps);
     }
 
     /// Waits until nothing more happens to a transfer by itself.

@@ -8,10 +8,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::item::{Conflict, Failure, Location, Overwrite, State};
+use crate::item::{Conflict, Failure, Links, Location, Overwrite, State};
 use crate::progress::Figures;
+use crate::store::Ticket;
 
-const MIGRATIONS: &[Migration] = &[Migration {
+const MIGRATIONS: &[Migration] = &[FIRST, ORDER_LINKS_AND_TICKETS];
+
+const FIRST: Migration = Migration {
     name: "transfers and their unfinished files",
     sql: "
         CREATE TABLE transfer (
@@ -49,7 +52,21 @@ const MIGRATIONS: &[Migration] = &[Migration {
             PRIMARY KEY (transfer, path)
         ) STRICT, WITHOUT ROWID;
     ",
-}];
+};
+
+const ORDER_LINKS_AND_TICKETS: Migration = Migration {
+    name: "order of transfers, links, other addresses, tickets of unfinished files",
+    sql: "
+        ALTER TABLE transfer ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
+        UPDATE transfer SET position =
+            (SELECT count(*) FROM transfer AS other WHERE other.id < transfer.id);
+        ALTER TABLE transfer ADD COLUMN links TEXT NOT NULL DEFAULT '\"keep\"';
+        ALTER TABLE transfer ADD COLUMN src_else TEXT;
+        ALTER TABLE transfer ADD COLUMN dst_else TEXT;
+        ALTER TABLE part ADD COLUMN ticket TEXT;
+        CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    ",
+};
 
 /// A transfer as it is stored.
 #[derive(Debug, Clone)]
@@ -60,7 +77,13 @@ pub(crate) struct Row {
     pub(crate) dst: Location,
     /// `dst` is the final path: "into this folder" was worked out once, and must not be again.
     pub(crate) placed: bool,
+    /// Where source and destination can be reached when their session has ended.
+    pub(crate) src_else: Option<Location>,
+    pub(crate) dst_else: Option<Location>,
+    /// Lower ones are begun first.
+    pub(crate) position: u32,
     pub(crate) overwrite: Overwrite,
+    pub(crate) links: Links,
     pub(crate) checksum: bool,
     pub(crate) limit_bps: Option<u64>,
     pub(crate) state: State,
@@ -90,6 +113,8 @@ pub(crate) struct Part {
     /// The start of this computer in which it was written: what the disk kept of an earlier one
     /// is not known.
     pub(crate) boot: String,
+    /// What its sink gave us to go on with it.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 pub(crate) fn open(path: &Path) -> Result<Database, DbError> {
@@ -109,7 +134,11 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         src: json(row, "src")?,
         dst: json(row, "dst")?,
         placed: row.get("placed")?,
+        src_else: optional_json(row, "src_else")?,
+        dst_else: optional_json(row, "dst_else")?,
+        position: row.get("position")?,
         overwrite: json(row, "overwrite")?,
+        links: json(row, "links")?,
         checksum: row.get("checksum")?,
         limit_bps: number(row, "limit_bps")?,
         state: json(row, "state")?,
@@ -137,13 +166,14 @@ pub(crate) fn save(connection: &Connection, row: &Row, holder: &str) -> Result<(
         .prepare_cached(
             "INSERT INTO transfer (id, profile, src, dst, placed, overwrite, checksum, limit_bps,
                 state, attempts, bytes, total, files, files_total, skipped, seconds, sha256,
-                failure, conflict, created_at, finished_at, holder)
+                failure, conflict, created_at, finished_at, holder, src_else, dst_else, position,
+                links)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-                ?18, ?19, ?20, ?21, ?22)
-             ON CONFLICT (id) DO UPDATE SET dst = ?4, placed = ?5, overwrite = ?6, limit_bps = ?8,
+                ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)
+             ON CONFLICT (id) DO UPDATE SET src = ?3, dst = ?4, placed = ?5, overwrite = ?6, limit_bps = ?8,
                 state = ?9, attempts = ?10, bytes = ?11, total = ?12, files = ?13,
                 files_total = ?14, skipped = ?15, seconds = ?16, sha256 = ?17, failure = ?18,
-                conflict = ?19, finished_at = ?21, holder = ?22",
+                conflict = ?19, finished_at = ?21, holder = ?22, src_else = ?23, dst_else = ?24",
         )?
         .execute(params![
             row.id,
@@ -168,6 +198,10 @@ pub(crate) fn save(connection: &Connection, row: &Row, holder: &str) -> Result<(
             row.created_at.to_string(),
             row.finished_at.map(|time| time.to_string()),
             holder,
+            row.src_else.as_ref().map(text).transpose()?,
+            row.dst_else.as_ref().map(text).transpose()?,
+            row.position,
+            text(&row.links)?,
         ])?;
     Ok(())
 }
@@ -181,7 +215,7 @@ pub(crate) fn delete(connection: &Connection, id: &str) -> Result<(), DbError> {
 
 pub(crate) fn load_parts(connection: &Connection, id: &str) -> Result<Vec<Part>, DbError> {
     let mut query = connection.prepare_cached(
-        "SELECT path, part, arrived, size, modified, boot FROM part WHERE transfer = ?1",
+        "SELECT path, part, arrived, size, modified, boot, ticket FROM part WHERE transfer = ?1",
     )?;
     let parts = query.query_map([id], |row| {
         Ok(Part {
@@ -191,6 +225,7 @@ pub(crate) fn load_parts(connection: &Connection, id: &str) -> Result<Vec<Part>,
             size: number(row, "size")?.unwrap_or(0),
             modified: time(row, "modified")?,
             boot: row.get("boot")?,
+            ticket: row.get::<_, Option<String>>("ticket")?.map(Ticket),
         })
     })?;
     Ok(parts.collect::<Result<_, _>>()?)
@@ -201,17 +236,71 @@ pub(crate) fn save_parts(connection: &Connection, id: &str, parts: &[Part]) -> R
     connection
         .prepare_cached("DELETE FROM part WHERE transfer = ?1")?
         .execute([id])?;
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO part (transfer, path, part, arrived, size, modified, boot)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    put_parts(connection, id, parts)
+}
+
+/// Notes what is new of a transfer's unfinished files, and forgets those at `gone`.
+pub(crate) fn change_parts(
+    connection: &Connection,
+    id: &str,
+    parts: &[Part],
+    gone: &[String],
+) -> Result<(), DbError> {
+    let mut delete =
+        connection.prepare_cached("DELETE FROM part WHERE transfer = ?1 AND path = ?2")?;
+    for path in gone {
+        delete.execute([id, path])?;
+    }
+    put_parts(connection, id, parts)
+}
+
+fn put_parts(connection: &Connection, id: &str, parts: &[Part]) -> Result<(), DbError> {
+    let mut put = connection.prepare_cached(
+        "INSERT INTO part (transfer, path, part, arrived, size, modified, boot, ticket)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (transfer, path) DO UPDATE SET part = ?3, arrived = ?4, size = ?5,
+            modified = ?6, boot = ?7, ticket = ?8",
     )?;
     for part in parts {
         let modified = part.modified.map(|time| time.to_string());
         let (arrived, size) = (signed(part.arrived), signed(part.size));
-        insert.execute(params![
-            id, part.path, part.part, arrived, size, modified, part.boot
+        let ticket = part.ticket.as_ref().map(|ticket| &ticket.0);
+        put.execute(params![
+            id, part.path, part.part, arrived, size, modified, part.boot, ticket
         ])?;
     }
+    Ok(())
+}
+
+/// Writes down which transfers come first.
+pub(crate) fn save_order(connection: &Connection, order: &[(String, u32)]) -> Result<(), DbError> {
+    let mut set = connection.prepare_cached("UPDATE transfer SET position = ?2 WHERE id = ?1")?;
+    for (id, position) in order {
+        set.execute(params![id, position])?;
+    }
+    Ok(())
+}
+
+const LIMIT: &str = "limit_bps";
+
+/// The limit of all transfers together, in bytes per second.
+pub(crate) fn load_limit(connection: &Connection) -> Result<Option<u64>, DbError> {
+    let mut query = connection.prepare("SELECT value FROM setting WHERE name = ?1")?;
+    let mut found = query.query_map([LIMIT], |row| row.get::<_, String>(0))?;
+    let text = found.next().transpose()?;
+    // What can't be read is no limit.
+    Ok(text.and_then(|text| text.parse().ok()))
+}
+
+pub(crate) fn save_limit(connection: &Connection, limit: Option<u64>) -> Result<(), DbError> {
+    match limit {
+        None => connection.execute("DELETE FROM setting WHERE name = ?1", [LIMIT])?,
+        Some(limit) => connection.execute(
+            "INSERT INTO setting (name, value) VALUES (?1, ?2)
+             ON CONFLICT (name) DO UPDATE SET value = ?2",
+            [LIMIT, &limit.to_string()],
+        )?,
+    };
     Ok(())
 }
 

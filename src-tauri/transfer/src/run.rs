@@ -7,15 +7,18 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::copy::{self, Context, Job, Stop, failed};
-use crate::item::{Failure, FailureCode};
+use crate::item::FailureCode;
+use crate::link::{self, Chain, Treated};
 use crate::name;
+use crate::problems::{Problems, is_of_one_file};
 use crate::store::{Entry, Kind, StoreError};
 
 /// Folders that are looked through at the same time.
 const FOLDERS: usize = 8;
-/// From these lengths on, a file counts as several: each keeps megabytes on their way.
-const LARGE: (u64, usize) = (16 << 20, 16);
-const MIDDLE: (u64, usize) = (1 << 20, 4);
+/// A file counts once more for each such piece of it, up to so many times: what is under way and
+/// would have to be sent again stays small, and each large file keeps megabytes on their way.
+const PIECE: u64 = 128 << 10;
+const WEIGHT_MOST: usize = 16;
 
 /// Where everything goes; fixed at the first run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +95,8 @@ struct Folder {
     modified: Option<Timestamp>,
     /// What is at `dst` now.
     there: Option<Entry>,
+    /// The folders behind the links that led here.
+    chain: Chain,
 }
 
 async fn folder(context: &Context, at: &Placement, entry: &Entry) -> Result<(), Stop> {
@@ -102,10 +107,15 @@ async fn folder(context: &Context, at: &Placement, entry: &Entry) -> Result<(), 
         mode: entry.mode,
         modified: entry.modified,
         there: existing(context, &at.dst).await?,
+        chain: Chain::default(),
     };
+    let problems = Problems::default();
     let (jobs, found) = mpsc::unbounded_channel();
-    let (folders, problems) =
-        futures_util::future::try_join(find(context, top, jobs), copy_all(context, found)).await?;
+    let (folders, ()) = futures_util::future::try_join(
+        find(context, top, jobs, &problems),
+        copy_all(context, found, &problems),
+    )
+    .await?;
     if context.dst.capabilities().attributes {
         // Last, and from the inside out: each new entry changes the time of its folder.
         for folder in folders.iter().rev() {
@@ -125,6 +135,7 @@ async fn find(
     context: &Context,
     top: Folder,
     jobs: mpsc::UnboundedSender<Job>,
+    problems: &Problems,
 ) -> Result<Vec<Folder>, Stop> {
     let mut done = Vec::new();
     let mut waiting = vec![top];
@@ -133,15 +144,29 @@ async fn find(
         while open.len() < FOLDERS
             && let Some(folder) = waiting.pop()
         {
-            open.push(visit(context, folder, &jobs));
+            let path = folder.dst.clone();
+            let is_top = folder.depth == 0;
+            let visit = visit(context, folder, &jobs, problems);
+            open.push(async move { (visit.await, path, is_top) });
         }
         match open.next().await {
-            Some(visited) => {
-                let (folder, below) = visited?;
+            Some((Ok((folder, below)), ..)) => {
                 waiting.extend(below);
                 // A folder comes before those in it.
                 done.push(folder);
             }
+            // A folder that can't be read or made says nothing about the others.
+            Some((
+                Err(Stop::Failed {
+                    failure,
+                    retry: false,
+                }),
+                _,
+                false,
+            )) if is_of_one_file(failure.code) => {
+                problems.note(failure);
+            }
+            Some((Err(stop), ..)) => return Err(stop),
             None => break,
         }
     }
@@ -153,6 +178,7 @@ async fn visit(
     context: &Context,
     folder: Folder,
     jobs: &mpsc::UnboundedSender<Job>,
+    problems: &Problems,
 ) -> Result<(Folder, Vec<Folder>), Stop> {
     let there = match folder.there.as_ref().map(|entry| entry.kind) {
         Some(Kind::Directory) => context
@@ -190,9 +216,32 @@ async fn visit(
         if entry.name.starts_with(name::PART_PREFIX) {
             continue;
         }
-        let name = name::checked(&entry).map_err(failed(&folder.src))?;
-        let (src, dst) = (name::join(&folder.src, name), name::join(&folder.dst, name));
-        let there = there.remove(name);
+        let name = match name::checked(&entry) {
+            Ok(name) => name.to_owned(),
+            // It can't be written here; the others can.
+            Err(error) => {
+                problems.note(error.about(&name::join(&folder.src, &entry.name)));
+                continue;
+            }
+        };
+        let src = name::join(&folder.src, &name);
+        let dst = name::join(&folder.dst, &name);
+        let there = there.remove(&name);
+        let mut chain = folder.chain.clone();
+        let entry = if entry.kind == Kind::Symlink {
+            let at = link::At {
+                folder: &folder.src,
+                src: &src,
+                dst: &dst,
+                depth: folder.depth,
+            };
+            match link::treat(context, entry, &at, there.as_ref(), &mut chain).await? {
+                Treated::Done => continue,
+                Treated::CopyAs(entry) => entry,
+            }
+        } else {
+            entry
+        };
         match entry.kind {
             Kind::File => {
                 context.progress.found_file(entry.size);
@@ -211,61 +260,19 @@ async fn visit(
                 mode: entry.mode,
                 modified: entry.modified,
                 there,
+                chain,
             }),
-            Kind::Symlink => link(context, &entry, &dst, there.as_ref(), folder.depth).await?,
-            Kind::Other => context.progress.skipped(),
+            Kind::Symlink | Kind::Other => context.progress.skipped(),
         }
     }
     Ok((folder, below))
 }
 
-/// Makes a link again when it stays inside the copied folder, and leaves it out otherwise: one
-/// that leads elsewhere would mean something else on the other side, or open a way out.
-async fn link(
-    context: &Context,
-    entry: &Entry,
-    dst: &str,
-    there: Option<&Entry>,
-    depth: usize,
-) -> Result<(), Stop> {
-    let target = entry.target.as_deref().unwrap_or_default();
-    let possible = context.dst.capabilities().links && name::link_stays_inside(target, depth);
-    if !possible || there.is_some() {
-        let same = there.is_some_and(|there| there.target.as_deref() == Some(target));
-        if !same {
-            context.progress.skipped();
-        }
-        return Ok(());
-    }
-    context.dst.link(target, dst).await.map_err(failed(dst))
-}
-
-/// Files that could not be copied while the others could.
-#[derive(Default)]
-struct Problems {
-    first: Option<Failure>,
-    count: u64,
-}
-
-impl Problems {
-    fn into_result(self) -> Result<(), Stop> {
-        let Some(mut failure) = self.first else {
-            return Ok(());
-        };
-        if self.count > 1 {
-            failure.message = format!("{} (and {} more files)", failure.message, self.count - 1);
-        }
-        Err(Stop::Failed {
-            failure,
-            retry: false,
-        })
-    }
-}
-
 async fn copy_all(
     context: &Context,
     mut found: mpsc::UnboundedReceiver<Job>,
-) -> Result<Problems, Stop> {
+    problems: &Problems,
+) -> Result<(), Stop> {
     let room = context
         .src
         .capabilities()
@@ -276,7 +283,6 @@ async fn copy_all(
     let mut next: Option<Job> = None;
     let mut ended = false;
     let mut running = FuturesUnordered::new();
-    let mut problems = Problems::default();
     loop {
         while let Some(job) = next.take_if(|job| used == 0 || used + weight(job, room) <= room) {
             let cost = weight(&job, room);
@@ -294,33 +300,17 @@ async fn copy_all(
                 match result {
                     Ok(_) => {}
                     Err(Stop::Failed { failure, retry: false }) if is_of_one_file(failure.code) => {
-                        problems.count += 1;
-                        problems.first.get_or_insert(failure);
+                        problems.note(failure);
                     }
                     Err(stop) => return Err(stop),
                 }
             }
-            else => return Ok(problems),
+            else => return Ok(()),
         }
     }
 }
 
-/// Failures that say nothing about the other files.
-fn is_of_one_file(code: FailureCode) -> bool {
-    matches!(
-        code,
-        FailureCode::NotFound
-            | FailureCode::PermissionDenied
-            | FailureCode::SourceChanged
-            | FailureCode::IsADirectory
-    )
-}
-
 fn weight(job: &Job, room: usize) -> usize {
-    let weight = match job.entry.size {
-        size if size >= LARGE.0 => LARGE.1,
-        size if size >= MIDDLE.0 => MIDDLE.1,
-        _ => 1,
-    };
-    weight.min(room)
+    let pieces = usize::try_from(job.entry.size / PIECE).unwrap_or(WEIGHT_MOST);
+    (1 + pieces).min(WEIGHT_MOST).min(room)
 }

@@ -1,5 +1,8 @@
 //! Files of a session, by SFTP over an SSH connection that somebody else dialled.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -14,11 +17,38 @@ use crate::store::{Capabilities, Entry, Kind, Sink, Source, Store, StoreError, W
 /// Small files under way at once on one connection; more brings nothing.
 const PARALLEL: usize = 48;
 
+/// Over a distance a server's window caps what one connection takes (OpenSSH: 2 MiB, which is
+/// 40 MB/s at 50 ms). From this round trip and length on, files are sent over several.
+const FAR: Duration = Duration::from_millis(8);
+const WIDE_FROM: u64 = 24 << 20;
+/// So many connections beside the first.
+const MORE: usize = 3;
+
+/// Opens one more byte stream to the same server.
+pub type Dial = Arc<dyn Fn() -> BoxFuture<'static, Result<ByteStream, StoreError>> + Send + Sync>;
+
+/// Bytes to and from a server.
+pub type ByteStream = Box<dyn AsyncStream>;
+
+/// What a connection can be made of.
+pub trait AsyncStream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> AsyncStream for T {}
+
 /// A session's files. Relative paths begin at its home.
 pub struct SftpStore {
     connection: Connection,
     sftp: Sftp,
     home: String,
+    round_trip: Duration,
+    more: Option<More>,
+}
+
+/// Further connections, made when they are first of use.
+struct More {
+    dial: Dial,
+    login: Login,
+    open: tokio::sync::Mutex<Vec<Sftp>>,
 }
 
 impl SftpStore {
@@ -33,18 +63,59 @@ impl SftpStore {
         Self::start(Connection::connect(stream, login).await.map_err(refused)?).await
     }
 
+    /// The same over a stream that `dial` opens; it is asked for more when several bring more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn reach(dial: Dial, login: Login) -> Result<Self, StoreError> {
+        let first = Self::connect(dial().await?, &login).await?;
+        Ok(Self {
+            more: Some(More {
+                dial,
+                login,
+                open: tokio::sync::Mutex::default(),
+            }),
+            ..first
+        })
+    }
+
     /// Starts SFTP on a connection.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn start(connection: Connection) -> Result<Self, StoreError> {
         let sftp = connection.sftp().await.map_err(refused)?;
+        let asked = Instant::now();
         let home = sftp.real_path(".").await?;
         Ok(Self {
             connection,
             sftp,
             home,
+            round_trip: asked.elapsed(),
+            more: None,
         })
+    }
+
+    /// Further connections, if they are of use for so many bytes.
+    async fn more(&self, bytes: u64) -> Vec<Sftp> {
+        let Some(more) = &self.more else {
+            return Vec::new();
+        };
+        if bytes < WIDE_FROM || self.round_trip < FAR {
+            return Vec::new();
+        }
+        let mut open = more.open.lock().await;
+        open.retain(|sftp| !sftp.is_closed());
+        let missing = MORE.saturating_sub(open.len());
+        let made = futures_util::future::join_all((0..missing).map(|_| more.connect())).await;
+        for made in made {
+            match made {
+                Ok(sftp) => open.push(sftp),
+                // One is enough, if a slow one.
+                Err(error) => tracing::info!(%error, "no further connection"),
+            }
+        }
+        open.clone()
     }
 
     /// The connection, for commands on the side.
@@ -59,6 +130,16 @@ impl SftpStore {
             path if path.starts_with('/') => path.to_owned(),
             path => crate::name::join(&self.home, path.strip_prefix("~/").unwrap_or(path)),
         }
+    }
+}
+
+impl More {
+    async fn connect(&self) -> Result<Sftp, StoreError> {
+        let stream = (self.dial)().await?;
+        let connection = Connection::connect(stream, &self.login)
+            .await
+            .map_err(refused)?;
+        connection.sftp().await.map_err(refused)
     }
 }
 
@@ -116,6 +197,8 @@ impl Store for SftpStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             resume_write: true,
+            // Bytes come over several connections, in any order.
+            knows_length: false,
             rename: true,
             attributes: true,
             links: true,
@@ -127,8 +210,16 @@ impl Store for SftpStore {
         !self.sftp.is_closed() && !self.connection.is_closed()
     }
 
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move { Ok(self.sftp.real_path(".").await.map(drop)?) }.boxed()
+    }
+
     fn resolve<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<String, StoreError>> {
         async move { Ok(self.path(path)) }.boxed()
+    }
+
+    fn real_path<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<String, StoreError>> {
+        async move { Ok(self.sftp.real_path(&self.path(path)).await?) }.boxed()
     }
 
     fn list<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Vec<Entry>, StoreError>> {
@@ -240,7 +331,8 @@ impl Store for SftpStore {
                 permissions: Some(0o600),
                 ..Attributes::default()
             };
-            let file = self.sftp.open(&self.path(path), open, &private).await?;
+            let path = self.path(path);
+            let file = self.sftp.open(&path, open, &private).await?;
             if options.offset > 0 {
                 let cut = Attributes {
                     size: Some(options.offset),
@@ -249,7 +341,18 @@ impl Store for SftpStore {
                 file.set_attributes(&cut).await?;
             }
             let attributes = attributes(options.mode, options.modified);
-            let writer = file.writer(options.offset);
+            // It ends where we begin, whether made, emptied or cut.
+            let mut writer = file.writer(options.offset).sparse();
+            let size = options.size.unwrap_or(0);
+            for sftp in self.more(size.saturating_sub(options.offset)).await {
+                match sftp
+                    .open(&path, Open::Continue, &Attributes::default())
+                    .await
+                {
+                    Ok(file) => writer.widen(file),
+                    Err(error) => tracing::info!(%error, "one connection less"),
+                }
+            }
             Ok(Box::new(SftpSink { writer, attributes }) as Box<dyn Sink>)
         }
         .boxed()

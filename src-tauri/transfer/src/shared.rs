@@ -9,9 +9,9 @@ use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::copy::Parts;
-use crate::item::{FailureCode, State};
+use crate::item::{FailureCode, OnFinish, State};
 use crate::limit::Limit;
+use crate::parts::Parts;
 use crate::queue::{Change, Options, QueueError};
 use crate::rows::{self, Row};
 use crate::stores::Stores;
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) stores: Stores,
     pub(crate) works: Mutex<BTreeMap<String, Arc<Work>>>,
     pub(crate) limit: Arc<Limit>,
+    /// What happens at the end, and since when that is wanted.
+    pub(crate) on_finish: Mutex<(OnFinish, Timestamp)>,
     pub(crate) wake: Notify,
     pub(crate) changes: broadcast::Sender<Change>,
     pub(crate) closing: CancellationToken,
@@ -61,7 +63,11 @@ impl Shared {
             .write(move |connection| rows::save(connection, &stored, &holder))
             .await?;
         let id = row.id.clone();
-        *lock(&work.row) = row;
+        let mut known = lock(&work.row);
+        // Changed by others only; see `Queue::reorder`.
+        row.position = known.position;
+        *known = row;
+        drop(known);
         self.announce(&id);
         Ok(())
     }
@@ -101,7 +107,7 @@ impl Shared {
         let Ok(parts) = self.parts(work).await else {
             return;
         };
-        let unfinished = parts.list(0);
+        let unfinished = parts.list();
         if unfinished.is_empty() {
             return;
         }
@@ -127,11 +133,29 @@ impl Shared {
             }
             Err(error) => tracing::warn!(id, %error, "unfinished files stay"),
         }
-        self.save_parts(&id, &parts, 0).await;
+        self.save_parts(&id, &parts).await;
     }
 
-    pub(crate) async fn save_parts(&self, id: &str, parts: &Parts, shortest: u64) {
-        let (id, list) = (id.to_owned(), parts.list(shortest));
+    /// Stores what has changed of a transfer's unfinished files.
+    pub(crate) async fn store_changes(&self, id: &str, parts: &Parts) {
+        let changes = parts.changes();
+        if !changes.parts.is_empty() || !changes.gone.is_empty() {
+            let (id, list, gone) = (id.to_owned(), changes.parts.clone(), changes.gone.clone());
+            let saved = self
+                .db
+                .write(move |connection| rows::change_parts(connection, &id, &list, &gone))
+                .await;
+            if let Err::<_, DbError>(error) = saved {
+                tracing::warn!(%error, "progress not stored");
+            }
+        }
+        parts.now_stored(&changes);
+    }
+
+    /// Stores all of a transfer's unfinished files, the small ones too: whoever gives it up has to
+    /// find them.
+    pub(crate) async fn save_parts(&self, id: &str, parts: &Parts) {
+        let (id, list) = (id.to_owned(), parts.list());
         let saved = self
             .db
             .write(move |connection| rows::save_parts(connection, &id, &list))

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
-use crate::item::{Failure, FailureCode, Place};
+use crate::item::{Failure, FailureCode, Location, Place};
 
 /// Opens what is not on this computer. Called again when a store has died.
 pub trait Places: Send + Sync + 'static {
@@ -16,6 +17,16 @@ pub trait Places: Send + Sync + 'static {
         profile: &'a str,
         place: &'a Place,
     ) -> BoxFuture<'a, Result<Arc<dyn Store>, StoreError>>;
+
+    /// Where the same file can be reached once `location` is gone: a session's mounted data folder
+    /// has an address of its own. Asked while `location` is in reach.
+    fn elsewhere<'a>(
+        &'a self,
+        _profile: &'a str,
+        _location: &'a Location,
+    ) -> BoxFuture<'a, Option<Location>> {
+        async { None }.boxed()
+    }
 }
 
 /// A place that holds files. Paths have `/` between names; what a relative one begins at, the
@@ -27,8 +38,16 @@ pub trait Store: Send + Sync {
     /// `false` once it is known to be out of reach: open another.
     fn is_alive(&self) -> bool;
 
+    /// Whether the other side answers: asked when nothing has come for long.
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+
     /// The absolute form of `path`; `.` is where a user begins.
     fn resolve<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<String, StoreError>>;
+
+    /// The absolute form of `path` with all links followed, where there are links.
+    fn real_path<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<String, StoreError>> {
+        self.resolve(path)
+    }
 
     /// The entries of a folder, in any order.
     fn list<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Vec<Entry>, StoreError>>;
@@ -58,6 +77,25 @@ pub trait Store: Send + Sync {
         offset: u64,
         size: u64,
     ) -> BoxFuture<'a, Result<Box<dyn Source>, StoreError>>;
+
+    /// How much is there of the unfinished file `path`, to be gone on with: never more than is sure.
+    /// `arrived` bytes were confirmed before the interruption, `ticket` was the sink's.
+    fn resume_at<'a>(
+        &'a self,
+        path: &'a str,
+        arrived: u64,
+        _ticket: Option<&'a Ticket>,
+    ) -> BoxFuture<'a, Result<Begin, StoreError>> {
+        async move {
+            match self.stat(path, false).await {
+                Ok(there) if there.kind == Kind::File => Ok(Begin::at(there.size.min(arrived))),
+                Ok(_) => Ok(Begin::default()),
+                Err(error) if error.retry => Err(error),
+                Err(_) => Ok(Begin::default()),
+            }
+        }
+        .boxed()
+    }
 
     /// Writes a file.
     fn write<'a>(
@@ -90,6 +128,11 @@ pub trait Sink: Send {
     /// sure, counted from the file's start.
     fn write(&mut self, data: Vec<Bytes>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
+    /// What has to be remembered to go on with this file after an interruption.
+    fn ticket(&self) -> Option<Ticket> {
+        None
+    }
+
     /// Waits until everything has arrived, sets the wanted attributes and closes. Returns the
     /// file's length as the store sees it, where it can tell.
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Option<u64>, StoreError>>;
@@ -98,8 +141,11 @@ pub trait Sink: Send {
 /// What a store can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// A file can be continued at an offset.
+    /// An unfinished file can be gone on with; see [`Store::resume_at`].
     pub resume_write: bool,
+    /// It is known for sure how much of an unfinished file there is: bytes were written in order,
+    /// by one writer.
+    pub knows_length: bool,
     /// A file can be given its final name when it is whole. Where not, [`Store::write`] itself
     /// must show a file only when it is whole.
     pub rename: bool,
@@ -112,7 +158,7 @@ pub struct Capabilities {
 }
 
 /// How a file is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WriteOptions {
     /// Where the first byte goes; what lies before it stays. 0 empties the file.
     pub offset: u64,
@@ -122,6 +168,39 @@ pub struct WriteOptions {
     pub mode: Option<u32>,
     /// Time of change that it gets at the end.
     pub modified: Option<Timestamp>,
+    /// The ticket of the sink that wrote what lies before `offset`.
+    pub ticket: Option<Ticket>,
+}
+
+/// Where a file is begun.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Begin {
+    /// At this byte.
+    pub offset: u64,
+    /// With this ticket.
+    pub ticket: Option<Ticket>,
+}
+
+impl Begin {
+    /// At a byte, without a ticket.
+    #[must_use]
+    pub fn at(offset: u64) -> Self {
+        Self {
+            offset,
+            ticket: None,
+        }
+    }
+}
+
+/// Leave to go on with one unfinished file, in the store's own words. Whoever has it can write
+/// that file: it is kept in the queue's private database and shown to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ticket(pub String);
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ticket(…)")
+    }
 }
 
 /// Kinds of entries.
@@ -222,8 +301,20 @@ impl From<std::io::Error> for StoreError {
             ErrorKind::IsADirectory => FailureCode::IsADirectory,
             ErrorKind::Unsupported => FailureCode::Unsupported,
             ErrorKind::InvalidFilename | ErrorKind::InvalidInput => FailureCode::UnsafeName,
+            _ if is_about_a_name(&error) => FailureCode::UnsafeName,
             _ => FailureCode::Io,
         };
         Self::new(code, error.to_string())
     }
+}
+
+/// File systems that keep names in Unicode refuse other bytes with a code of its own.
+#[cfg(unix)]
+fn is_about_a_name(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(nix::errno::Errno::EILSEQ as i32)
+}
+
+#[cfg(not(unix))]
+fn is_about_a_name(_error: &std::io::Error) -> bool {
+    false
 }

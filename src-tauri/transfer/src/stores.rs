@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::item::Place;
+use crate::item::{Location, Place};
 use crate::store::{Places, Store, StoreError};
 
 type Key = (String, Place);
@@ -57,6 +57,32 @@ impl Stores {
             used: Instant::now(),
         });
         Ok(store)
+    }
+
+    /// The store of a place, if it is open.
+    pub(crate) fn opened(&self, profile: &str, place: &Place) -> Option<Arc<dyn Store>> {
+        let slot = self.slot(profile, place)?;
+        let opened = slot.0.try_lock().ok()?;
+        opened.as_ref().map(|opened| opened.store.clone())
+    }
+
+    /// The store of a place is of no use any more: the next who wants it opens another.
+    pub(crate) fn forget(&self, profile: &str, place: &Place) {
+        if let Some(slot) = self.slot(profile, place)
+            && let Ok(mut opened) = slot.0.try_lock()
+        {
+            *opened = None;
+        }
+    }
+
+    /// Where a file can be reached when `location` is gone.
+    pub(crate) async fn elsewhere(&self, profile: &str, location: &Location) -> Option<Location> {
+        self.places.elsewhere(profile, location).await
+    }
+
+    fn slot(&self, profile: &str, place: &Place) -> Option<Arc<Slot>> {
+        let key = (profile.to_owned(), place.clone());
+        self.lock().get(&key).cloned()
     }
 
     /// Closes what nobody holds and nobody asked for in `time`, and what is dead.

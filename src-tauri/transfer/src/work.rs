@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::copy::Parts;
 use crate::item::{State, Transfer};
 use crate::limit::Limit;
+use crate::parts::Parts;
 use crate::progress::{Figures, Progress};
 use crate::rows::Row;
 
@@ -63,6 +63,10 @@ impl Work {
             created_at: row.created_at,
             finished_at: row.finished_at,
         }
+    }
+
+    pub(crate) fn position(&self) -> u32 {
+        lock(&self.row).position
     }
 
     pub(crate) fn state(&self) -> State {

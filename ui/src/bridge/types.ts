@@ -22,6 +22,7 @@ export type { ManagerFound } from './generated/ManagerFound';
 export type { Metric } from './generated/Metric';
 export type { Mount } from './generated/Mount';
 export type { Notice } from './generated/Notice';
+export type { OnFinish } from './generated/OnFinish';
 export type { OpenedApp } from './generated/OpenedApp';
 export type { Overwrite } from './generated/Overwrite';
 export type { Place } from './generated/Place';

@@ -148,6 +148,54 @@ pub enum Overwrite {
     Newer,
 }
 
+/// What becomes of symbolic links in a directory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Links {
+    /// Those that stay inside the directory are made again; others are left out.
+    #[default]
+    Keep,
+    /// What they lead to is copied in their place.
+    Follow,
+    /// They are left out.
+    Skip,
+}
+
+/// What happens when the last transfer is over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFinish {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The app ends, if nothing has failed. Holds once.
+    Quit,
+}
+
+/// What holds for all transfers together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(optional_fields = nullable)]
+pub struct TransferOptions {
+    /// At most so many bytes a second.
+    #[serde(default)]
+    pub limit_bps: Option<u64>,
+    /// What happens when the last one is over.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub on_finish: OnFinish,
+}
+
+/// Puts a transfer somewhere else in the order.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[ts(optional_fields = nullable)]
+pub struct TransferReorder {
+    /// The transfer.
+    pub id: String,
+    /// The one that it comes before; to the end when absent.
+    #[serde(default)]
+    pub before: Option<String>,
+}
+
 /// A transfer of a file or a directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct Transfer {
@@ -209,7 +257,8 @@ pub struct Conflict {
 /// All transfers that are remembered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct TransferList {
-    /// Newest first.
+    /// Those that are not over in the order in which they are begun, then the others, newest
+    /// first.
     pub transfers: Vec<Transfer>,
 }
 
@@ -233,6 +282,10 @@ pub struct TransferStart {
     #[serde(default)]
     #[ts(optional, as = "Option<_>")]
     pub overwrite: Overwrite,
+    /// What becomes of symbolic links.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub links: Links,
     /// Compare SHA-256 of both ends afterwards.
     #[serde(default)]
     #[ts(optional, as = "Option<_>")]

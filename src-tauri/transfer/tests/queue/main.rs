@@ -7,29 +7,49 @@
 #![cfg(unix)]
 #![expect(dead_code, reason = "the server is shared with other tests")]
 
+#[path = "../relay/mod.rs"]
+mod relay;
 #[path = "../../../ssh/tests/sshd/mod.rs"]
 mod sshd;
 
 mod copy;
+mod fault;
+mod kill;
+mod link;
+mod order;
 mod resume;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sshd::Sshd;
 use transfer::{
-    Item, Location, Options, Overwrite, Place, Places, Queue, SftpStore, Start, Store, StoreError,
-    Transfer,
+    FailureCode, Item, Links, LocalStore, Location, Options, Overwrite, Place, Places, Queue,
+    SftpStore, Start, Store, StoreError, Transfer,
 };
 
-/// One session: the server. Fails as often as it is told to, first.
+/// Sessions, all of them the server. They fail as often as they are told to, first.
 struct Sessions {
     login: ssh::client::Login,
     port: u16,
     failures: AtomicU32,
+    /// The sessions have ended; what lay in them can be reached as a data folder.
+    ended: AtomicBool,
+}
+
+impl Sessions {
+    fn new(login: ssh::client::Login, port: u16) -> Self {
+        Self {
+            login,
+            port,
+            failures: AtomicU32::new(0),
+            ended: AtomicBool::new(false),
+        }
+    }
 }
 
 impl Places for Sessions {
@@ -39,7 +59,14 @@ impl Places for Sessions {
         place: &'a Place,
     ) -> BoxFuture<'a, Result<Arc<dyn Store>, StoreError>> {
         async move {
-            assert_eq!(*place, Place::Session("s".to_owned()));
+            if let Place::Folder(_) = place {
+                // Paths are the same in all places of this computer.
+                return Ok(Arc::new(LocalStore::new("/")) as Arc<dyn Store>);
+            }
+            assert!(matches!(place, Place::Session(_)), "{place:?}");
+            if self.ended.load(Ordering::Relaxed) {
+                return Err(StoreError::new(FailureCode::Gone, "the session has ended"));
+            }
             let left = self
                 .failures
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
@@ -54,6 +81,18 @@ impl Places for Sessions {
         }
         .boxed()
     }
+
+    fn elsewhere<'a>(
+        &'a self,
+        _profile: &'a str,
+        location: &'a Location,
+    ) -> BoxFuture<'a, Option<Location>> {
+        let other = matches!(location, Location::Session { .. }).then(|| Location::Folder {
+            folder: "data".to_owned(),
+            path: location.path().to_owned(),
+        });
+        async move { other }.boxed()
+    }
 }
 
 fn options(folder: &Path) -> Options {
@@ -62,6 +101,7 @@ fn options(folder: &Path) -> Options {
         boot: "this".to_owned(),
         parallel: 3,
         home: folder.to_owned(),
+        silence: Duration::from_secs(30),
     }
 }
 
@@ -113,15 +153,18 @@ impl Bench {
 }
 
 async fn open(sshd: &Sshd, failures: u32) -> Queue {
-    let sessions = Sessions {
-        login: sshd.login(),
-        port: sshd.port,
-        failures: failures.into(),
-    };
+    let sessions = Sessions::new(sshd.login(), sshd.port);
+    sessions.failures.store(failures, Ordering::Relaxed);
+    open_with(sshd, Arc::new(sessions), Options::SILENCE).await
+}
+
+async fn open_with(sshd: &Sshd, sessions: Arc<Sessions>, silence: Duration) -> Queue {
     let file = sshd.folder().join("transfers.db");
-    Queue::open(&file, options(sshd.folder()), Arc::new(sessions))
-        .await
-        .unwrap()
+    let options = Options {
+        silence,
+        ..options(sshd.folder())
+    };
+    Queue::open(&file, options, sessions).await.unwrap()
 }
 
 fn start(src: Location, dst: Location, overwrite: Overwrite) -> Start {
@@ -129,6 +172,7 @@ fn start(src: Location, dst: Location, overwrite: Overwrite) -> Start {
         profile: "local".to_owned(),
         items: vec![Item { src, dst }],
         overwrite,
+        links: Links::Keep,
         checksum: false,
         limit_bps: None,
     }

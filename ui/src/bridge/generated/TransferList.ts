@@ -6,6 +6,7 @@ import type { Transfer } from "./Transfer";
  */
 export type TransferList = { 
 /**
- * Newest first.
+ * Those that are not over in the order in which they are begun, then the others, newest
+ * first.
  */
 transfers: Array<Transfer>, };

@@ -79,7 +79,9 @@ import type { TerminalResize } from "./TerminalResize";
 import type { TerminalWrite } from "./TerminalWrite";
 import type { Transfer } from "./Transfer";
 import type { TransferList } from "./TransferList";
+import type { TransferOptions } from "./TransferOptions";
 import type { TransferRef } from "./TransferRef";
+import type { TransferReorder } from "./TransferReorder";
 import type { TransferResolve } from "./TransferResolve";
 import type { TransferStart } from "./TransferStart";
 import type { Tunnel } from "./Tunnel";
@@ -137,6 +139,9 @@ export interface Commands {
   "transfer.cancel": { request: TransferRef; response: Transfer };
   "transfer.retry": { request: TransferRef; response: Transfer };
   "transfer.resolve": { request: TransferResolve; response: Transfer };
+  "transfer.reorder": { request: TransferReorder; response: TransferList };
+  "transfer.options": { request: Nothing; response: TransferOptions };
+  "transfer.set_options": { request: TransferOptions; response: TransferOptions };
   "transfer.clear": { request: Nothing; response: Nothing };
   "file.list": { request: FileRef; response: FileListing };
   "file.mkdir": { request: FileRef; response: Nothing };
@@ -240,6 +245,9 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "transfer.cancel": { effect: "change", tags: ["transfer"] },
   "transfer.retry": { effect: "change", tags: ["transfer"] },
   "transfer.resolve": { effect: "change", tags: ["transfer"] },
+  "transfer.reorder": { effect: "change", tags: ["transfer"] },
+  "transfer.options": { effect: "read", tags: ["transfer"] },
+  "transfer.set_options": { effect: "change", tags: ["transfer"] },
   "transfer.clear": { effect: "change", tags: ["transfer"] },
   "file.list": { effect: "read", tags: [] },
   "file.mkdir": { effect: "change", tags: [] },

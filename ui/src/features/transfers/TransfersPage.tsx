@@ -7,6 +7,7 @@ import { useAction, useCall } from '@/bridge/query';
 import { formatNumber } from '@/format/number';
 import { EmptyState, ErrorState, Page, useToast } from '@/kit';
 import { ids } from '@/testids';
+import { TransferOptions } from './TransferOptions';
 import { TransferTable } from './TransferTable';
 
 const OVER = new Set<Transfer['state']>(['done', 'cancelled']);
@@ -49,20 +50,23 @@ export function TransfersPage() {
         )
       }
       toolbar={
-        <Segmented
-          value={show}
-          onChange={(value) => void navigate({ search: { show: value }, replace: true })}
-          options={[
-            {
-              value: 'active' as const,
-              label: `${t('transfers.active')} ${formatNumber(active.length)}`,
-            },
-            {
-              value: 'done' as const,
-              label: `${t('transfers.over')} ${formatNumber(done.length)}`,
-            },
-          ]}
-        />
+        <>
+          <Segmented
+            value={show}
+            onChange={(value) => void navigate({ search: { show: value }, replace: true })}
+            options={[
+              {
+                value: 'active' as const,
+                label: `${t('transfers.active')} ${formatNumber(active.length)}`,
+              },
+              {
+                value: 'done' as const,
+                label: `${t('transfers.over')} ${formatNumber(done.length)}`,
+              },
+            ]}
+          />
+          <TransferOptions />
+        </>
       }
     >
       {list.error && !list.data && (
@@ -76,7 +80,7 @@ export function TransfersPage() {
           text={t('transfers.empty_text')}
         />
       )}
-      {rows.length > 0 && <TransferTable transfers={rows} />}
+      {rows.length > 0 && <TransferTable transfers={rows} sortable={show === 'active'} />}
     </Page>
   );
 }

@@ -10,6 +10,8 @@ use super::{Attributes, SftpError, StatusCode};
 /// Replies other than file data are small; a longer one is an attack or a broken peer.
 const REPLY_LIMIT: usize = 4 << 20;
 const DATA: u8 = 103;
+/// Nobody asks for more file data at once.
+const DATA_LIMIT: usize = 1 << 20;
 /// Length, type, request id and data length in front of file data.
 const DATA_HEAD: usize = 13;
 
@@ -214,11 +216,14 @@ impl Replies {
                 continue;
             }
             let mut whole = std::mem::take(&mut self.head).freeze();
-            whole.advance(4);
+            let announced = whole.get_u32() as usize;
             let kind = whole.get_u8();
             if kind == DATA {
                 let id = u32(&mut whole)?;
                 let left = u32(&mut whole)? as usize;
+                if left > DATA_LIMIT || announced != left + DATA_HEAD - 4 {
+                    return Err(SftpError::Malformed);
+                }
                 if left == 0 {
                     found(id, Reply::Data(Vec::new()));
                 } else {
@@ -280,6 +285,9 @@ fn parse(kind: u8, mut body: Bytes) -> Result<(u32, Reply), SftpError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn data(id: u32, payload: &[u8]) -> Vec<u8> {
@@ -333,6 +341,77 @@ mod tests {
                 "pieces of {size}"
             );
         }
+    }
+
+    proptest! {
+        /// A peer may send anything, cut anywhere: it is understood or refused, and what is kept
+        /// of it stays small.
+        #[test]
+        fn any_bytes_are_understood_or_refused(
+            stream in vec(any::<u8>(), 0..4096),
+            cuts in vec(1usize..512, 1..16),
+        ) {
+            let mut replies = Replies::default();
+            let (mut rest, mut cuts) = (Bytes::from(stream), cuts.into_iter().cycle());
+            while !rest.is_empty() {
+                let piece = rest.split_to(cuts.next().unwrap_or(1).min(rest.len()));
+                if replies.feed(piece, |_, reply| look_at(reply)).is_err() {
+                    break;
+                }
+            }
+            prop_assert!(replies.head.len() <= 4 + REPLY_LIMIT);
+        }
+
+        /// The same for replies whose frame is right and whose inside is not.
+        #[test]
+        fn any_body_in_a_right_frame_is_understood_or_refused(
+            kind in prop_oneof![Just(2u8), 101u8..=105, Just(201)],
+            body in vec(any::<u8>(), 4..512),
+        ) {
+            let mut packet = BytesMut::new();
+            packet.put_u32(1 + body.len() as u32);
+            packet.put_u8(kind);
+            packet.put_slice(&body);
+            let _ = Replies::default().feed(packet.freeze(), |_, reply| look_at(reply));
+        }
+
+        #[test]
+        fn attributes_come_back_as_they_went(
+            size: Option<u64>,
+            permissions: Option<u32>,
+            times: Option<(u32, u32)>,
+        ) {
+            let attributes = Attributes {
+                size,
+                permissions,
+                accessed: times.map(|times| times.0),
+                modified: times.map(|times| times.1),
+            };
+            let mut bytes = BytesMut::new();
+            attributes.encode(&mut bytes);
+            prop_assert_eq!(Attributes::decode(&mut bytes.freeze()).unwrap(), attributes);
+        }
+    }
+
+    fn look_at(reply: Reply) {
+        match reply {
+            Reply::Names(body) => drop(super::super::parse_names(body)),
+            Reply::Extended(mut body) => drop((u64(&mut body), u64(&mut body))),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn data_that_nobody_asked_for_is_refused() {
+        let mut head = data(1, b"");
+        head[..4].copy_from_slice(&0x4000_0009_u32.to_be_bytes());
+        head[9..13].copy_from_slice(&0x4000_0000_u32.to_be_bytes());
+        let fed = Replies::default().feed(Bytes::from(head), |_, _| ());
+        assert!(fed.is_err(), "a gigabyte at once");
+        let mut head = data(1, b"abc");
+        head[3] -= 1;
+        let fed = Replies::default().feed(Bytes::from(head), |_, _| ());
+        assert!(fed.is_err(), "two lengths that differ");
     }
 
     #[test]

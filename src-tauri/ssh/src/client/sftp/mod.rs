@@ -1,11 +1,13 @@
 //! SFTP with many requests on their way at once.
 //!
 //! Each call is one request and waits for its own reply only, so callers get speed by starting
-//! many. [`Sftp::reader`] and [`Sftp::writer`] do that for whole files.
+//! many. [`File::reader`] and [`File::writer`] do that for whole files.
 
 mod codec;
 mod file;
 mod mux;
+mod reader;
+mod writer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +18,9 @@ use super::{Connection, Error};
 use codec::{Kind, Reply, Request};
 use mux::Mux;
 
-pub use file::{File, Reader, Writer};
+pub use file::File;
+pub use reader::Reader;
+pub use writer::Writer;
 
 /// The data of a READ or WRITE that every server takes.
 const SAFE_CHUNK: u32 = 32 << 10;

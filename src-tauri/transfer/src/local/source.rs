@@ -1,0 +1,153 @@
+//! Reads a local file from front to back, one piece ahead of its consumer. Holes are not read.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::CHUNK;
+use crate::store::{Source, StoreError};
+
+/// What a hole is handed out as, again and again.
+static ZEROS: [u8; CHUNK] = [0; CHUNK];
+/// Of a hole at once; so often it is looked whether the transfer was stopped.
+const HOLE: u64 = 64 * CHUNK as u64;
+
+struct Open {
+    file: File,
+    at: u64,
+    left: u64,
+    /// It has fewer blocks than its length needs.
+    has_holes: bool,
+}
+
+type Piece = (Vec<Bytes>, Open);
+
+enum Ahead {
+    Ready(Piece),
+    Reading(JoinHandle<io::Result<Piece>>),
+    End,
+}
+
+pub(super) struct LocalSource {
+    ahead: Ahead,
+}
+
+/// Opens the file at its byte `offset`. The first piece comes with the opening: for a small file it
+/// is all there is. Blocking.
+pub(super) fn open(mut file: File, offset: u64) -> io::Result<LocalSource> {
+    let data = file.metadata()?;
+    if offset > 0 {
+        file.seek(SeekFrom::Start(offset))?;
+    }
+    let open = Open {
+        file,
+        at: offset,
+        left: data.len().saturating_sub(offset),
+        has_holes: has_holes(&data),
+    };
+    Ok(LocalSource {
+        ahead: Ahead::Ready(read_piece(open)?),
+    })
+}
+
+#[cfg(unix)]
+fn has_holes(data: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    data.blocks().saturating_mul(512) < data.len()
+}
+
+#[cfg(not(unix))]
+fn has_holes(_data: &std::fs::Metadata) -> bool {
+    false
+}
+
+/// How long the hole at the present place is; 0 where there is data.
+#[cfg(target_os = "linux")]
+fn hole_at(open: &Open) -> io::Result<u64> {
+    use nix::errno::Errno;
+    use nix::unistd::{Whence, lseek};
+    let from = i64::try_from(open.at).unwrap_or(i64::MAX);
+    let end = open.at + open.left;
+    let data = match lseek(&open.file, from, Whence::SeekData) {
+        Ok(data) => u64::try_from(data).unwrap_or(end).min(end),
+        // No data from here to the end.
+        Err(Errno::ENXIO) => end,
+        // A file system without holes.
+        Err(_) => open.at,
+    };
+    lseek(&open.file, from, Whence::SeekSet)?;
+    Ok(data.saturating_sub(open.at))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn hole_at(_open: &Open) -> io::Result<u64> {
+    Ok(0)
+}
+
+fn read_piece(mut open: Open) -> io::Result<Piece> {
+    if open.has_holes && open.left > 0 {
+        let hole = hole_at(&open)?.min(HOLE);
+        if hole >= CHUNK as u64 {
+            let pieces = usize::try_from(hole / CHUNK as u64).unwrap_or(1);
+            open.at += (pieces * CHUNK) as u64;
+            open.left -= (pieces * CHUNK) as u64;
+            open.file.seek(SeekFrom::Start(open.at))?;
+            return Ok((vec![Bytes::from_static(&ZEROS); pieces], open));
+        }
+    }
+    let length = usize::try_from(open.left).unwrap_or(CHUNK).min(CHUNK);
+    let mut buffer = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        match open.file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    open.at += filled as u64;
+    // Fewer bytes than promised: the file was cut short meanwhile.
+    open.left = if filled < length {
+        0
+    } else {
+        open.left - filled as u64
+    };
+    buffer.truncate(filled);
+    let pieces = if buffer.is_empty() {
+        Vec::new()
+    } else {
+        vec![buffer.into()]
+    };
+    Ok((pieces, open))
+}
+
+impl Source for LocalSource {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Bytes>>, StoreError>> {
+        async move {
+            let (pieces, open) = match &mut self.ahead {
+                Ahead::End => return Ok(None),
+                Ahead::Reading(task) => {
+                    let piece = task
+                        .await
+                        .unwrap_or_else(|ended| Err(io::Error::other(ended)));
+                    self.ahead = Ahead::End;
+                    piece?
+                }
+                Ahead::Ready(_) => match std::mem::replace(&mut self.ahead, Ahead::End) {
+                    Ahead::Ready(piece) => piece,
+                    Ahead::Reading(_) | Ahead::End => return Ok(None),
+                },
+            };
+            if open.left > 0 {
+                self.ahead = Ahead::Reading(spawn_blocking(move || read_piece(open)));
+            }
+            Ok((!pieces.is_empty()).then_some(pieces))
+        }
+        .boxed()
+    }
+}
