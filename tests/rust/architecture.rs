@@ -16,19 +16,26 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "ssh",
         ],
     ),
-    ("client", &["protocol", "settings"]),
+    ("client", &["protocol", "settings", "websocket"]),
     (
         "proxy",
         &[
             "tunnel", "transfer", "history", "ssh", "db", "settings", "protocol",
         ],
     ),
-    ("tunnel", &["protocol", "settings"]),
+    ("tunnel", &["protocol", "settings", "websocket"]),
     ("transfer", &["db", "ssh", "settings", "protocol"]),
     ("history", &["db", "settings", "protocol"]),
     (
         "engine",
-        &["protocol", "db", "scheduler", "runtime", "settings"],
+        &[
+            "protocol",
+            "db",
+            "scheduler",
+            "runtime",
+            "settings",
+            "websocket",
+        ],
     ),
     ("runtime", &["protocol", "settings"]),
     ("runner", &["protocol", "ssh"]),
@@ -38,6 +45,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("keychain", &[]),
     ("settings", &[]),
     ("protocol", &[]),
+    ("websocket", &[]),
     ("xtask", &[]),
     ("tests", &[]),
 ];

@@ -181,7 +181,7 @@ impl Journey<'_> {
             })
             .await?;
         ensure!(
-            address.starts_with("http://127.0.0.1:"),
+            address.starts_with("http://ttyd.") && address.contains(".localhost:"),
             "{address} is not on this computer"
         );
         let browser = Window::browser(self.home).await?;

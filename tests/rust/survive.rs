@@ -129,7 +129,10 @@ fn a_tunnel_comes_back_on_its_port() -> Result<()> {
     kill(host_pid(&computer)?)?;
     let list = computer.gangway(&["tunnel", "ls"])?;
     let back = rows(&list, "tunnels")?;
-    ensure!(back.len() == 1 && back[0]["local_port"] == port, "{list}");
+    ensure!(
+        back.len() == 1 && back[0]["local_port"] == port && back[0]["id"] == tunnel["id"],
+        "{list}"
+    );
     eventually("the tunnel to carry again", PATIENCE, || {
         Ok(fetch(port).ok())
     })?;

@@ -10,7 +10,7 @@ use crate::folder::FolderVerb;
 use crate::history::HistoryVerb;
 use crate::image::{ImageVerb, RegistryVerb};
 use crate::session::SessionVerb;
-use crate::ssh::SshConfigVerb;
+use crate::ssh::{SshConfigVerb, SshKeyVerb};
 use crate::transfer::{CpArgs, TransferVerb};
 use crate::tunnel::{ProxyVerb, TunnelVerb};
 use crate::ui::UiArgs;
@@ -113,6 +113,11 @@ pub(crate) enum Verb {
     SshConfig {
         #[command(subcommand)]
         verb: SshConfigVerb,
+    },
+    /// The account's own SSH key pair, for all new sessions
+    SshKey {
+        #[command(subcommand)]
+        verb: SshKeyVerb,
     },
     /// Data folders
     Folder {

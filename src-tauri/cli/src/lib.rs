@@ -94,6 +94,7 @@ async fn work(arguments: Arguments, output: Output) -> Result<ExitCode, Failure>
         Verb::Ssh { session, command } => ssh::run(&program, &session, command).await,
         Verb::SshProxy { session } => ssh_proxy::run(&program, &session).await.map(done),
         Verb::SshConfig { verb } => ssh::config(&program, verb).await.map(done),
+        Verb::SshKey { verb } => ssh::key(&program, verb).await.map(done),
         Verb::Folder { verb } => folder::run(&program, verb).await.map(done),
         Verb::Image { verb } => image::run(&program, verb).await.map(done),
         Verb::Registry { verb } => image::registry(&program, verb).await.map(done),

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use commands::types::{Failure, FailureCode, Nothing, SessionRef, SshConfigStatus, SshInfo};
+use commands::types::{
+    Failure, FailureCode, Nothing, SessionRef, SshConfigStatus, SshInfo, SshKeypair, SshKeypairUse,
+};
 
 use crate::Program;
 use crate::output::pairs;
@@ -19,6 +21,38 @@ pub(crate) enum SshConfigVerb {
     Install,
     /// Give ~/.ssh/config back as it was
     Remove,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SshKeyVerb {
+    /// Show the public half
+    Show,
+    /// Have the manager make a new pair
+    Generate,
+    /// Have new sessions use a key of this computer, which is sent to the manager
+    Use {
+        /// File of the private key, without a passphrase
+        file: String,
+    },
+}
+
+pub(crate) async fn key(program: &Program, verb: SshKeyVerb) -> Result<(), Failure> {
+    let pair: SshKeypair = match verb {
+        SshKeyVerb::Show => program.table.ask("ssh.keypair", &Nothing {}).await?,
+        SshKeyVerb::Generate => {
+            let name = "ssh.keypair_generate";
+            program.table.ask(name, &Nothing {}).await?
+        }
+        SshKeyVerb::Use { file } => {
+            let request = SshKeypairUse { file };
+            program.table.ask("ssh.keypair_use", &request).await?
+        }
+    };
+    program.output.answer(&pair, |pair| match &pair.public_key {
+        Some(key) => key.clone(),
+        None => "Each session has a key pair of its own.".to_owned(),
+    });
+    Ok(())
 }
 
 pub(crate) async fn run(

@@ -2,7 +2,8 @@
 
 use clap::Subcommand;
 use commands::types::{
-    Failure, FailureCode, Nothing, ProxyStatus, Tunnel, TunnelList, TunnelOpen, TunnelRef,
+    Failure, FailureCode, Nothing, ProxyStatus, SessionPort, SessionPortList, SessionRef, Tunnel,
+    TunnelKeep, TunnelList, TunnelOpen, TunnelProtocol, TunnelPublic, TunnelRef, TunnelReport,
 };
 
 use crate::Program;
@@ -17,9 +18,18 @@ pub(crate) enum TunnelVerb {
         session: String,
         /// Port in the session, or the name of an app
         target: String,
-        /// Port of this computer; any free one when absent
+        /// Port of this computer; the session's own stable one when absent
         #[arg(long, value_name = "[127.0.0.1:]PORT", value_parser = local_port)]
         local: Option<u16>,
+        /// Treat it as a web app: only this computer's own pages get through
+        #[arg(long)]
+        http: bool,
+        /// Let anyone on your network use it, who is then inside the session
+        #[arg(long)]
+        public: bool,
+        /// Let only this network or address in (192.168.1.0/24); may be given several times
+        #[arg(long, value_name = "NETWORK", requires = "public")]
+        allow: Vec<String>,
         /// Return at once; the tunnel stays
         #[arg(long)]
         background: bool,
@@ -29,6 +39,24 @@ pub(crate) enum TunnelVerb {
     },
     /// List them
     Ls,
+    /// List the ports on which something listens in a session
+    Ports {
+        /// Name or id of the session, or a start of one
+        session: String,
+    },
+    /// Print what is known of a tunnel's failures, to be given to somebody who can help
+    Report {
+        /// Id or local port, from `tunnel ls`
+        tunnel: String,
+    },
+    /// Bring one back after each restart, or no more
+    Keep {
+        /// Id or local port, from `tunnel ls`
+        tunnel: String,
+        /// No more
+        #[arg(long)]
+        off: bool,
+    },
     /// Close them
     Close {
         /// Ids or local ports, from `tunnel ls`
@@ -56,6 +84,9 @@ pub(crate) async fn run(program: &Program, verb: TunnelVerb) -> Result<(), Failu
             session,
             target,
             local,
+            http,
+            public,
+            allow,
             background,
             keep,
         } => {
@@ -69,7 +100,16 @@ pub(crate) async fn run(program: &Program, verb: TunnelVerb) -> Result<(), Failu
                 remote_port,
                 local_port: local,
                 keep,
+                protocol: http.then_some(TunnelProtocol::Http),
+                public: public.then_some(TunnelPublic {
+                    allow,
+                    understood: true,
+                }),
             };
+            if public {
+                let warning = "Others on your network get into the session through this port.";
+                program.output.note(warning);
+            }
             let tunnel: Tunnel = program.table.ask("tunnel.open", &request).await?;
             program.output.answer(&tunnel, |tunnel| match &tunnel.url {
                 Some(url) => url.clone(),
@@ -94,25 +134,63 @@ pub(crate) async fn run(program: &Program, verb: TunnelVerb) -> Result<(), Failu
                 )
             });
         }
+        TunnelVerb::Ports { session } => {
+            let request = SessionRef { session };
+            let list: SessionPortList = program.table.ask("tunnel.ports", &request).await?;
+            program.output.answer(&list, |list| {
+                let row = |port: &SessionPort| {
+                    let or_none = |text: &Option<String>| text.clone().unwrap_or_default();
+                    [
+                        port.port.to_string(),
+                        or_none(&port.app),
+                        or_none(&port.program),
+                        or_none(&port.tunnel_id),
+                    ]
+                };
+                grid(
+                    ["PORT", "APP", "PROGRAM", "TUNNEL"],
+                    list.ports.iter().map(row),
+                )
+            });
+        }
+        TunnelVerb::Report { tunnel } => {
+            let id = find(program, tunnel).await?;
+            let report: TunnelReport = program
+                .table
+                .ask("tunnel.report", &TunnelRef { id })
+                .await?;
+            program.output.answer(&report, |report| report.text.clone());
+        }
+        TunnelVerb::Keep { tunnel, off } => {
+            let id = find(program, tunnel).await?;
+            let request = TunnelKeep { id, keep: !off };
+            let tunnel: Tunnel = program.table.ask("tunnel.keep", &request).await?;
+            program.output.answer(&tunnel, |_| String::new());
+        }
         TunnelVerb::Close { all: true, .. } => {
             let done: Nothing = program.table.ask("tunnel.close_all", &Nothing {}).await?;
             program.output.answer(&done, |_| String::new());
         }
         TunnelVerb::Close { tunnels, .. } => {
-            let list: TunnelList = program.table.ask("tunnel.list", &Nothing {}).await?;
             for named in tunnels {
-                let port: Option<u16> = named.parse().ok();
-                let known = list
-                    .tunnels
-                    .iter()
-                    .find(|tunnel| tunnel.id == named || Some(tunnel.local_port) == port);
-                let id = known.map_or(named, |tunnel| tunnel.id.clone());
+                let id = find(program, named).await?;
                 let _: Nothing = program.table.ask("tunnel.close", &TunnelRef { id }).await?;
             }
             program.output.answer(&Nothing {}, |_| String::new());
         }
     }
     Ok(())
+}
+
+/// The id of a tunnel that may be named by its local port.
+async fn find(program: &Program, named: String) -> Result<String, Failure> {
+    let list: TunnelList = program.table.ask("tunnel.list", &Nothing {}).await?;
+    let port: Option<u16> = named.parse().ok();
+    let known = list
+        .tunnels
+        .iter()
+        .find(|tunnel| tunnel.id == named || Some(tunnel.local_port) == port);
+    Ok(known.map_or(named, |tunnel| tunnel.id.clone()))
 }
 
 fn row(tunnel: &Tunnel) -> [String; 8] {

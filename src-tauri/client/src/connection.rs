@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 use url::{Position, Url};
 
 use crate::auth::{Credentials, Keypair};
-use crate::{Doorway, Error};
+use crate::{Doorway, Error, Network};
 
 /// A manager that says nothing for so long is not there any more. Copying a large home into a
 /// folder is the longest silence that is meant.
@@ -41,6 +41,7 @@ struct Inner {
     endpoint: Url,
     doorway: Doorway,
     credentials: Option<Credentials>,
+    network: Network,
     version: RwLock<ApiVersion>,
     announcement: OnceCell<Announcement>,
     http: OnceLock<reqwest::Client>,
@@ -118,7 +119,7 @@ impl Client {
     /// # Errors
     /// [`Error::Address`] when that is no HTTP address.
     pub fn new(endpoint: &str, keypair: Option<Keypair>) -> Result<Self, Error> {
-        Self::through(
+        Self::behind(
             Doorway::Manager,
             endpoint,
             keypair.map(Credentials::Keypair),
@@ -129,7 +130,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Address`] when `endpoint` is no HTTP address.
-    pub fn through(
+    pub fn behind(
         doorway: Doorway,
         endpoint: &str,
         credentials: Option<Credentials>,
@@ -143,17 +144,37 @@ impl Client {
         }
         url.set_query(None);
         url.set_fragment(None);
-        Ok(Self {
+        Ok(Self::made(url, doorway, credentials, Network::default()))
+    }
+
+    fn made(
+        endpoint: Url,
+        doorway: Doorway,
+        credentials: Option<Credentials>,
+        network: Network,
+    ) -> Self {
+        Self {
             inner: Arc::new(Inner {
-                endpoint: url,
+                endpoint,
                 doorway,
                 credentials,
+                network,
                 version: RwLock::new(ApiVersion::CURRENT),
                 announcement: OnceCell::new(),
                 http: OnceLock::new(),
                 upgradable: OnceLock::new(),
             }),
-        })
+        }
+    }
+
+    pub(crate) fn with_network(&self, network: Network) -> Self {
+        let Inner {
+            endpoint,
+            doorway,
+            credentials,
+            ..
+        } = &*self.inner;
+        Self::made(endpoint.clone(), *doorway, credentials.clone(), network)
     }
 
     /// Address of the manager, without a slash at its end.
@@ -316,11 +337,13 @@ impl Client {
         // Without TLS nobody offers HTTP/2.
         match self.inner.endpoint.scheme() {
             "http" => self.http(),
-            _ => made_once(&self.inner.upgradable, || self.transport().http1_only()),
+            _ => made_once(&self.inner.upgradable, || {
+                Ok(self.transport()?.http1_only())
+            }),
         }
     }
 
-    fn transport(&self) -> reqwest::ClientBuilder {
+    fn transport(&self) -> Result<reqwest::ClientBuilder, Error> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("gangway/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(10))
@@ -328,8 +351,9 @@ impl Client {
             .tcp_nodelay(true)
             .redirect(reqwest::redirect::Policy::none());
         match self.is_loopback() {
-            true => builder.no_proxy(),
-            false => builder,
+            // Nothing lies between, unless it was chosen.
+            true if self.inner.network == Network::default() => Ok(builder.no_proxy()),
+            _ => self.inner.network.apply(builder),
         }
     }
 
@@ -479,12 +503,12 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn made_once(
     place: &OnceLock<reqwest::Client>,
-    builder: impl FnOnce() -> reqwest::ClientBuilder,
+    builder: impl FnOnce() -> Result<reqwest::ClientBuilder, Error>,
 ) -> Result<&reqwest::Client, Error> {
     if let Some(http) = place.get() {
         return Ok(http);
     }
-    let http = builder()
+    let http = builder()?
         .build()
         .map_err(|error| Error::Request(error.to_string()))?;
     Ok(place.get_or_init(|| http))

@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::connection::Call;
 use crate::error::Found;
-use crate::{Client, Error};
+use crate::{Client, Error, Network};
 
 /// How the manager is reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,20 +43,20 @@ impl Discovered {
     }
 }
 
-/// Finds out what stands behind an address as a person types it: `cluster.example.com` is taken
+/// Finds out, by way of `network`, what stands behind an address as a person types it: `cluster.example.com` is taken
 /// as `https://cluster.example.com`.
 ///
 /// # Errors
 /// [`Error::Address`] when it is no address, [`Error::NotManager`] and [`Error::WrongScheme`] when
 /// something else answers, [`Error::Certificate`] and [`Error::Unreachable`] when nothing can.
-pub async fn discover(address: &str) -> Result<Discovered, Error> {
+pub async fn discover(address: &str, network: &Network) -> Result<Discovered, Error> {
     let typed = address.trim().trim_end_matches('/');
     let endpoint = match typed.contains("://") {
         true => typed.to_owned(),
         false => format!("https://{typed}"),
     };
-    let direct = Client::through(Doorway::Manager, &endpoint, None)?;
-    let web = Client::through(Doorway::WebServer, &endpoint, None)?;
+    let direct = Client::behind(Doorway::Manager, &endpoint, None)?.through(network.clone());
+    let web = Client::behind(Doorway::WebServer, &endpoint, None)?.through(network.clone());
     let mut first = None;
     for (doorway, client) in [(Doorway::Manager, &direct), (Doorway::WebServer, &web)] {
         match look(client).await {
@@ -69,7 +69,7 @@ pub async fn discover(address: &str) -> Result<Discovered, Error> {
             }
             // Whoever speaks HTTP at all may be a web server; all else fails twice.
             Err(error @ Error::NotManager { .. }) => first = first.or(Some(error)),
-            Err(error) => return Err(scheme(client, error).await),
+            Err(error) => return Err(scheme(client, network, error).await),
         }
     }
     Err(first.unwrap_or(Error::Address {
@@ -125,7 +125,7 @@ async fn look(client: &Client) -> Result<Announcement, Error> {
 }
 
 /// Whether the other scheme would have been the right one: it answers there.
-async fn scheme(client: &Client, error: Error) -> Error {
+async fn scheme(client: &Client, network: &Network, error: Error) -> Error {
     if !matches!(error, Error::Unreachable { .. }) {
         return error;
     }
@@ -136,8 +136,8 @@ async fn scheme(client: &Client, error: Error) -> Error {
         None => return error,
     };
     // A port that is closed is closed for both.
-    let answers = match Client::through(Doorway::Manager, &other, None) {
-        Ok(other) => match look(&other).await {
+    let answers = match Client::behind(Doorway::Manager, &other, None) {
+        Ok(other) => match look(&other.through(network.clone())).await {
             Ok(_) | Err(Error::NotManager { .. }) => true,
             Err(Error::Certificate { .. }) => speaks == "https",
             Err(_) => false,

@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use bytes::{Buf, Bytes};
-use futures_util::{Sink, Stream};
 use http::{Method, StatusCode, header};
+use protocol::api::gangway::capability;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self, Message};
+use websocket::{KeepAlive, Role, Socket};
 
 use crate::{Client, Error};
 
-/// As large as the manager's own pieces.
-const FRAME: usize = 256 * 1024;
+/// Idle connections stay for ever: so often something passes on them that whatever stands between
+/// does not cut them, and one that is dead is found out within three times as long.
+const KEEP_ALIVE: KeepAlive = KeepAlive {
+    every: Duration::from_secs(15),
+};
 
 /// How a service is to be started, where it does not run yet.
 #[derive(Debug, Clone, Default)]
@@ -33,21 +33,24 @@ pub struct StartOptions {
 }
 
 /// Bytes to and from a service of a session. The protocol knows no half-close: after
-/// [`tokio::io::AsyncWriteExt::shutdown`] reading goes on until the service ends, but the service
-/// does not learn that nothing more will come.
+/// [`tokio::io::AsyncWriteExt::shutdown`] reading goes on until the service ends; that nothing more
+/// will come the service learns only where the manager is our engine.
+#[derive(Debug)]
 pub struct ServiceStream {
-    socket: WebSocketStream<reqwest::Upgraded>,
-    unread: Bytes,
-    ended: bool,
+    socket: Socket<reqwest::Upgraded>,
 }
 
-impl std::fmt::Debug for ServiceStream {
-    /// Without the bytes that nobody has read yet: they are the user's.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServiceStream")
-            .field("unread", &self.unread.len())
-            .field("ended", &self.ended)
-            .finish_non_exhaustive()
+impl ServiceStream {
+    /// Has the manager connect a stream of [`Client::hold_service`] to its service; writing does
+    /// the same.
+    pub fn begin(&mut self) {
+        self.socket.nudge();
+    }
+
+    /// Makes a stream of [`Client::hold_service`] ready for another connection to its service,
+    /// after both directions have ended as they should. `false`: it is of no more use.
+    pub fn reuse(&mut self) -> bool {
+        self.socket.reuse()
     }
 }
 
@@ -63,6 +66,34 @@ impl Client {
         app: &str,
         options: &StartOptions,
     ) -> Result<ServiceStream, Error> {
+        self.stream(session, app, options, false).await
+    }
+
+    /// The same, as far as it goes without connecting to the service: that happens when the stream
+    /// is used, which then costs nothing more than a direct connection. `None` where the manager
+    /// does not know how to wait.
+    ///
+    /// # Errors
+    /// As [`Self::connect_service`].
+    pub async fn hold_service(
+        &self,
+        session: &str,
+        app: &str,
+        options: &StartOptions,
+    ) -> Result<Option<ServiceStream>, Error> {
+        if !self.has(capability::STREAM_HOLD).await? {
+            return Ok(None);
+        }
+        self.stream(session, app, options, true).await.map(Some)
+    }
+
+    async fn stream(
+        &self,
+        session: &str,
+        app: &str,
+        options: &StartOptions,
+        hold: bool,
+    ) -> Result<ServiceStream, Error> {
         let mut query = vec![("app", app.to_owned())];
         if let Some(port) = options.port {
             query.push(("port", port.to_string()));
@@ -75,6 +106,9 @@ impl Client {
         }
         if !options.arguments.is_empty() {
             query.push(("arguments", text(&options.arguments)?));
+        }
+        if hold {
+            query.push(("hold", "1".to_owned()));
         }
         let url = self.url(&["stream", "session", session, "tcpproxy"], &query)?;
         let key = generate_key();
@@ -102,120 +136,36 @@ impl Client {
             .upgrade()
             .await
             .map_err(|error| self.unreachable(error))?;
-        let config = WebSocketConfig::default()
-            .read_buffer_size(FRAME)
-            // Every frame goes out at once: a key press waits for nothing.
-            .write_buffer_size(0)
-            .max_write_buffer_size(4 * FRAME)
-            .max_message_size(Some(16 * 1024 * 1024))
-            .max_frame_size(Some(16 * 1024 * 1024));
         Ok(ServiceStream {
-            socket: WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await,
-            unread: Bytes::new(),
-            ended: false,
+            socket: Socket::new(upgraded, Role::Client, Some(KEEP_ALIVE)),
         })
-    }
-}
-
-/// What a close frame means for whoever reads: the end, or an error.
-fn closed(frame: Option<CloseFrame>) -> io::Result<()> {
-    let Some(frame) = frame else { return Ok(()) };
-    let reason = frame.reason.to_string();
-    let or = |text: &str| {
-        if reason.is_empty() {
-            text.to_owned()
-        } else {
-            reason.clone()
-        }
-    };
-    match frame.code {
-        // 1001 is how the manager says that the service has closed its side.
-        CloseCode::Normal | CloseCode::Away | CloseCode::Status => Ok(()),
-        CloseCode::Again => Err(io::Error::new(
-            io::ErrorKind::ConnectionRefused,
-            or("the service does not accept connections"),
-        )),
-        CloseCode::Error => Err(io::Error::new(
-            io::ErrorKind::ConnectionReset,
-            or("the manager lost the connection to the service"),
-        )),
-        code => Err(io::Error::other(or(&format!(
-            "the manager closed the stream ({code})"
-        )))),
-    }
-}
-
-fn broken(error: tungstenite::Error) -> io::Error {
-    match error {
-        tungstenite::Error::Io(error) => error,
-        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {
-            io::ErrorKind::BrokenPipe.into()
-        }
-        error => io::Error::new(io::ErrorKind::ConnectionReset, error),
     }
 }
 
 impl AsyncRead for ServiceStream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        while this.unread.is_empty() {
-            if this.ended {
-                return Poll::Ready(Ok(()));
-            }
-            match ready!(Pin::new(&mut this.socket).poll_next(context)) {
-                Some(Ok(Message::Binary(bytes))) => this.unread = bytes,
-                Some(Ok(Message::Close(frame))) => {
-                    this.ended = true;
-                    closed(frame)?;
-                }
-                // Pings are answered below us.
-                Some(Ok(_)) => {}
-                Some(Err(error)) => {
-                    this.ended = true;
-                    return Poll::Ready(Err(broken(error)));
-                }
-                None => this.ended = true,
-            }
-        }
-        let count = this.unread.len().min(buffer.remaining());
-        buffer.put_slice(&this.unread[..count]);
-        this.unread.advance(count);
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.socket).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for ServiceStream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        if bytes.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        ready!(Pin::new(&mut this.socket).poll_ready(context)).map_err(broken)?;
-        let piece = &bytes[..bytes.len().min(FRAME)];
-        Pin::new(&mut this.socket)
-            .start_send(Message::Binary(Bytes::copy_from_slice(piece)))
-            .map_err(broken)?;
-        Poll::Ready(Ok(piece.len()))
+        Pin::new(&mut self.socket).poll_write(context, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket)
-            .poll_flush(context)
-            .map_err(broken)
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A close frame would make the manager drop what the service still has to say.
-        Pin::new(&mut self.get_mut().socket)
-            .poll_flush(context)
-            .map_err(broken)
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }

@@ -1,6 +1,6 @@
 //! Logging in to a manager somewhere else: what stands behind an address, and the profile for it.
 
-use client::{Client, Credentials, Discovered, Doorway, LoggedIn, Login};
+use client::{Client, Credentials, Discovered, Doorway, LoggedIn, Login, Network};
 use protocol::version::ApiVersion;
 use secrecy::SecretString;
 use settings::{Config, KeychainKind as Kind, LOCAL_PROFILE, Profile as Saved};
@@ -15,8 +15,8 @@ use crate::types::{
 /// Where an account without one is looked for.
 const USUAL_DOMAIN: &str = "default";
 
-pub(crate) async fn find(_: &Context, request: ManagerFind) -> Result<ManagerFound, Failure> {
-    let found = client::discover(&request.address).await?;
+pub(crate) async fn find(context: &Context, request: ManagerFind) -> Result<ManagerFound, Failure> {
+    let found = client::discover(&request.address, &network(context)?).await?;
     Ok(ManagerFound {
         endpoint: found.endpoint,
         mode: match found.doorway {
@@ -31,16 +31,18 @@ pub(crate) async fn find(_: &Context, request: ManagerFind) -> Result<ManagerFou
 }
 
 pub(crate) async fn login(context: &Context, request: LoginRemote) -> Result<Account, Failure> {
-    let found = client::discover(&request.address).await?;
+    let found = client::discover(&request.address, &network(context)?).await?;
     if let Some(passphrase) = request.passphrase {
         context.keychain().unlock(SecretString::from(passphrase));
     }
-    let logged_in = log_in(found.doorway, &found.endpoint, request.with).await?;
-    let client = Client::through(
+    let anonymous = Client::behind(found.doorway, &found.endpoint, None)?;
+    let logged_in = log_in(anonymous.through(network(context)?), request.with).await?;
+    let client = Client::behind(
         found.doorway,
         &found.endpoint,
         Some(logged_in.credentials.clone()),
-    )?;
+    )?
+    .through(network(context)?);
     client.announcement().await?;
     // Whoever comes with a keypair has shown nothing before this.
     let owner = client.owner().await?;
@@ -86,7 +88,12 @@ pub(crate) async fn login(context: &Context, request: LoginRemote) -> Result<Acc
     account(context, &name).await
 }
 
-async fn log_in(doorway: Doorway, endpoint: &str, with: LoginWith) -> Result<LoggedIn, Failure> {
+/// The way to other managers, as the settings have it.
+fn network(context: &Context) -> Result<Network, Failure> {
+    crate::network::of(&context.config()?.preferences()?)
+}
+
+async fn log_in(anonymous: Client, with: LoginWith) -> Result<LoggedIn, Failure> {
     match with {
         LoginWith::Password {
             username,
@@ -102,12 +109,11 @@ async fn log_in(doorway: Doorway, endpoint: &str, with: LoginWith) -> Result<Log
                 otp,
                 force,
             };
-            let anonymous = Client::through(doorway, endpoint, None)?;
             Ok(anonymous.log_in(&login).await?)
         }
-        LoginWith::Keypair { .. } if doorway == Doorway::WebServer => Err(Failure::new(
+        LoginWith::Keypair { .. } if anonymous.doorway() == Doorway::WebServer => Err(Failure::new(
             FailureCode::InvalidInput,
-            format!("{endpoint} is a web server, which takes passwords and no keypairs"),
+            "this is a web server, which takes passwords and no keypairs",
         )
         .hint("log in by e-mail address and password, or give the address of the manager itself")),
         LoginWith::Keypair {

@@ -204,6 +204,7 @@ impl Context {
             let secret = self.secret(profile.keychain, name).await?;
             let secret = secret.ok_or_else(|| not_logged_in(name))?;
             let access_key = account.access_key.clone();
+            let network = crate::network::of(&self.config()?.preferences()?)?;
             let client = match profile.mode {
                 AccessMode::Api => Client::new(
                     &endpoint,
@@ -212,7 +213,7 @@ impl Context {
                         secret_key: secret,
                     }),
                 )?,
-                AccessMode::Session => Client::through(
+                AccessMode::Session => Client::behind(
                     Doorway::WebServer,
                     &endpoint,
                     Some(Credentials::WebSession(WebSession {
@@ -220,7 +221,8 @@ impl Context {
                         id: secret,
                     })),
                 )?,
-            };
+            }
+            .through(network);
             // Another manager may be older than us; ours is not.
             client.announcement().await?;
             client
@@ -261,6 +263,11 @@ impl Context {
     /// Forgets connections of a profile, after logout or another login.
     pub(crate) fn forget_client(&self, name: &str) {
         self.clients().remove(name);
+    }
+
+    /// The same for all profiles, after the way to managers has changed.
+    pub(crate) fn forget_clients(&self) {
+        self.clients().clear();
     }
 
     fn clients(&self) -> MutexGuard<'_, HashMap<String, Client>> {

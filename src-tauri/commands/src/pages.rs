@@ -72,6 +72,7 @@ fn words(
         ),
         Problem::ForeignHost => ("foreign_host", "foreign_host.reason", &["open_again"]),
         Problem::ForeignOrigin => ("foreign_origin", "foreign_origin.reason", &["open_again"]),
+        Problem::Stranger => ("stranger", "stranger.reason", &["open_again"]),
         Problem::BadRequest => ("bad_request", "bad_request.reason", &["use_a_tunnel"]),
         // A problem that is newer than the catalogue.
         _ => return None,
@@ -95,7 +96,7 @@ fn words(
 
 fn reason(error: &DialError) -> &'static str {
     match error.stage {
-        Stage::Network => "unreachable.network",
+        Stage::Local | Stage::Network => "unreachable.network",
         Stage::Login => "unreachable.login",
         Stage::Manager => "unreachable.manager",
         Stage::Session => "unreachable.session",
@@ -134,6 +135,7 @@ mod tests {
             Problem::ClosedEarly { detail: None },
             Problem::ForeignHost,
             Problem::ForeignOrigin,
+            Problem::Stranger,
             Problem::BadRequest,
         ]);
         for problem in &problems {

@@ -1,13 +1,20 @@
 //! How tunnels and transfers reach sessions and data folders: through the client of whatever
 //! profile they belong to. They themselves know no manager.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context as TaskContext, Poll};
 
-use client::{SessionRow, StartOptions};
+use ::ssh::client::Connection;
+use client::protocol::api::gangway::capability;
+use client::{ServiceStream, SessionRow, StartOptions};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use transfer::{Place, Places, SftpStore, Store, StoreError};
-use tunnel::{BoxStream, Dial, DialError, Service, Target};
+use tunnel::{BoxHeld, BoxStream, Dial, DialError, Held, Service, Target};
 use uuid::Uuid;
 
 use crate::context::Context;
@@ -18,7 +25,21 @@ use crate::session::find_running;
 use crate::types::{Failure, FailureCode};
 
 /// Reaches what a user's profiles can reach.
-pub(crate) struct Reach(pub(crate) Context);
+pub(crate) struct Reach {
+    context: Context,
+    /// Sessions that were launched again under their names, by profile and old id: nobody asks
+    /// for the old one first.
+    moved: Mutex<HashMap<(String, String), String>>,
+}
+
+impl Reach {
+    pub(crate) fn new(context: Context) -> Self {
+        Self {
+            context,
+            moved: Mutex::default(),
+        }
+    }
+}
 
 impl Dial for Reach {
     fn dial<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<BoxStream, DialError>> {
@@ -26,53 +47,155 @@ impl Dial for Reach {
             .map(|stream| stream.map_err(DialError::from))
             .boxed()
     }
+
+    fn hold<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Option<BoxHeld>, DialError>> {
+        self.held(target)
+            .map(|held| held.map_err(DialError::from))
+            .boxed()
+    }
+}
+
+/// A stream that waits for its use.
+struct Waiting(ServiceStream);
+
+impl Held for Waiting {
+    fn begin(&mut self) {
+        self.0.begin();
+    }
+
+    fn again(&mut self) -> bool {
+        self.0.reuse()
+    }
+}
+
+impl AsyncRead for Waiting {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut TaskContext<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Waiting {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut TaskContext<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut TaskContext<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+/// The service as the manager's address of the stream has it.
+fn service(service: &Service) -> (String, StartOptions) {
+    match service {
+        Service::App {
+            name,
+            port,
+            arguments,
+            envs,
+        } => {
+            let options = StartOptions {
+                port: *port,
+                envs: envs.clone(),
+                arguments: arguments.clone(),
+            };
+            (name.clone(), options)
+        }
+        Service::Port { port } => (port.to_string(), StartOptions::default()),
+    }
 }
 
 impl Reach {
     async fn stream(&self, target: &Target) -> Result<BoxStream, Failure> {
-        let client = self.0.client_of(&target.profile).await?;
-        let session = &target.session;
-        let (name, options) = match &target.service {
-            Service::App {
-                name,
-                port,
-                arguments,
-                envs,
-            } => {
-                let options = StartOptions {
-                    port: *port,
-                    envs: envs.clone(),
-                    arguments: arguments.clone(),
-                };
-                (name, options)
-            }
-            Service::Port { port } => {
-                let row = self.session(target).await?;
-                let link = self
-                    .0
-                    .links()
-                    .connect(&self.0, &client, row.session_id)
-                    .await?;
-                return Ok(Box::new(link.direct_tcpip("127.0.0.1", *port).await?));
-            }
+        let client = self.context.client_of(&target.profile).await?;
+        if let Service::Port { port } = target.service
+            && !client.has(capability::ANY_PORT).await?
+        {
+            // Other managers reach only what a session announces; its SSH server reaches all. The
+            // connection is the tunnel's own: one that nobody reads holds up nothing else.
+            let row = self.session(target).await?;
+            let login = links::login(&self.context, &client, row.session_id).await?;
+            let id = row.session_id.to_string();
+            let options = StartOptions::default();
+            let stream = client
+                .connect_service(&id, links::SSH_SERVICE, &options)
+                .await?;
+            let link = Connection::connect(stream, &login).await?;
+            return Ok(Box::new(link.direct_tcpip("127.0.0.1", port).await?));
+        }
+        let (name, options) = service(&target.service);
+        let (name, options) = (&name, &options);
+        let connect = |session: String| {
+            let client = client.clone();
+            async move { client.connect_service(&session, name, options).await }
         };
-        match client.connect_service(session, name, &options).await {
-            Ok(stream) => Ok(Box::new(stream)),
+        Ok(Box::new(self.wherever(target, connect).await?))
+    }
+
+    async fn held(&self, target: &Target) -> Result<Option<BoxHeld>, Failure> {
+        let client = self.context.client_of(&target.profile).await?;
+        if !client.has(capability::STREAM_HOLD).await? {
+            return Ok(None);
+        }
+        let (name, options) = service(&target.service);
+        let (name, options) = (&name, &options);
+        let connect = |session: String| {
+            let client = client.clone();
+            async move { client.hold_service(&session, name, options).await }
+        };
+        let stream = self.wherever(target, connect).await?;
+        Ok(stream.map(|stream| Box::new(Waiting(stream)) as BoxHeld))
+    }
+
+    /// Connects to the session that a tunnel was made for, else to the one that was launched again
+    /// under its name.
+    async fn wherever<T, F>(
+        &self,
+        target: &Target,
+        connect: impl Fn(String) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, client::Error>>,
+    {
+        let key = (target.profile.clone(), target.session.clone());
+        let known = self.moved().get(&key).cloned();
+        let session = known.unwrap_or_else(|| target.session.clone());
+        match connect(session.clone()).await {
+            Ok(stream) => Ok(stream),
             Err(error) if error.is_temporary() => Err(error.into()),
-            // The session may have ended, and been launched again under its name.
             Err(error) => {
                 let id = self.session(target).await?.session_id.to_string();
-                if id == *session {
+                if id == session {
                     return Err(error.into());
                 }
-                Ok(Box::new(client.connect_service(&id, name, &options).await?))
+                let stream = connect(id.clone()).await?;
+                self.moved().insert(key, id);
+                Ok(stream)
             }
         }
     }
 
+    fn moved(&self) -> MutexGuard<'_, HashMap<(String, String), String>> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The session that a tunnel was made for, else the live one of the same name.
     async fn session(&self, target: &Target) -> Result<SessionRow, Failure> {
-        let client = self.0.client_of(&target.profile).await?;
+        let client = self.context.client_of(&target.profile).await?;
         match find_running(&client, &target.session).await {
             Err(failure)
                 if matches!(
@@ -98,7 +221,11 @@ impl Places for Reach {
         place: &'a Place,
     ) -> BoxFuture<'a, Result<Arc<dyn Store>, StoreError>> {
         async move {
-            let client = self.0.client_of(profile).await.map_err(StoreError::from)?;
+            let client = self
+                .context
+                .client_of(profile)
+                .await
+                .map_err(StoreError::from)?;
             match place {
                 Place::Local => Err(StoreError::unsupported("this computer needs no opening")),
                 Place::Folder(folder) => FolderStore::open(client, folder).await,
@@ -177,7 +304,7 @@ impl Reach {
 
     /// A connection of its own: bulk bytes do not wait for a terminal's, nor the other way round.
     async fn sftp(&self, client: &client::Client, session: Uuid) -> Result<SftpStore, StoreError> {
-        let login = links::login(&self.0, client, session)
+        let login = links::login(&self.context, client, session)
             .await
             .map_err(StoreError::from)?;
         let (client, session) = (client.clone(), session.to_string());

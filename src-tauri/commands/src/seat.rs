@@ -47,7 +47,7 @@ pub(crate) async fn sit(context: &Context, holder: Holder) -> Result<ProxyHost, 
 }
 
 async fn try_sit(context: &Context, holder: Holder) -> Result<ProxyHost, StartError> {
-    let reach = Arc::new(Reach(context.clone()));
+    let reach = Arc::new(Reach::new(context.clone()));
     let config = Config::new(context.paths(), holder);
     let pages = Arc::new(TranslatedPages(context.clone()));
     let host = ProxyHost::start(config, reach.clone(), reach, pages).await?;

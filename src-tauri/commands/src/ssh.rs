@@ -22,7 +22,7 @@ pub(crate) async fn info(context: &Context, request: SessionRef) -> Result<SshIn
     let entry = prepare(context, &client, &row).await?;
     refresh_config(context, &client).await;
     let key_path = key_file(context, row.session_id).display().to_string();
-    let installed = config_file(context)?.status()? == Status::Installed;
+    let installed = is_installed(context)?;
     Ok(SshInfo {
         command: if installed {
             format!("ssh {}", entry.host)
@@ -124,6 +124,11 @@ fn config_file(context: &Context) -> Result<ConfigFile, Failure> {
         user_config()?,
         context.paths().ssh_dir().join("config"),
     ))
+}
+
+/// Whether the system's own `ssh` knows sessions by name.
+pub(crate) fn is_installed(context: &Context) -> Result<bool, Failure> {
+    Ok(config_file(context)?.status()? == Status::Installed)
 }
 
 fn user_config() -> Result<PathBuf, Failure> {

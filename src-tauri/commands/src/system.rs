@@ -39,13 +39,22 @@ pub(crate) async fn set_settings(
     context: &Context,
     settings: Settings,
 ) -> Result<Settings, Failure> {
-    if settings.preferred_ssh_port.is_some_and(|port| port < 1024) {
-        return Err(Failure::new(
-            FailureCode::InvalidInput,
-            "the SSH port has to be between 1024 and 65535",
+    let bad = |message: String| Err(Failure::new(FailureCode::InvalidInput, message));
+    if settings
+        .preferred_ssh_port
+        .is_some_and(|port| !(1025..=65534).contains(&port))
+    {
+        return bad("the SSH port has to be between 1025 and 65534".to_owned());
+    }
+    if let Some(Err(piece)) = settings.port_pool.as_deref().map(tunnel::parse_pool) {
+        return bad(format!(
+            "\"{piece}\" is no port between 1025 and 65534, nor a range"
         ));
     }
+    crate::network::check(&settings)?;
     Config::update(context.paths(), |config| config.set_preferences(&settings))?;
+    // Connections are made anew in the way that is now wanted.
+    context.forget_clients();
     context.changed(Tag::Settings, None);
     Ok(settings)
 }

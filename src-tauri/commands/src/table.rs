@@ -168,6 +168,7 @@ table! {
         "paths.show" Nothing => PathsShown, Read, ALL, Here, [] => crate::system::paths;
         "doctor.run" Nothing => CheckList, Read, ALL, Here, [] => crate::system::doctor;
         "settings.get" Nothing => Settings, Read, ALL, Here, [Settings] => crate::system::get_settings;
+        "network.test" NetworkTest => NetworkTested, Read, ALL, Here, [] => crate::network::test;
         "settings.set" Settings => Settings, Change, ALL, Here, [Settings] => crate::system::set_settings;
 
         "profile.list" Nothing => ProfileList, Read, ALL, Here, [Profile] => crate::account::list;
@@ -200,10 +201,14 @@ table! {
         "session.wait" SessionWait => Session, Read, ALL, Here, [Session] => crate::session::wait;
 
         "app.list" SessionRef => AppList, Read, ALL, Here, [Session] => crate::app::list;
-        "app.open" AppOpen => OpenedApp, Change, ALL, ProxyHost, [Tunnel] => crate::tunnel::open_app;
+        "app.open" AppOpen => OpenedApp, Change, ALL, ProxyHost, [Tunnel] => crate::tunnel::app::open;
         "tunnel.list" Nothing => TunnelList, Read, ALL, ProxyHost, [Tunnel] => crate::tunnel::list;
         "tunnel.open" TunnelOpen => Tunnel, Change, ALL, ProxyHost, [Tunnel] => crate::tunnel::open;
         "tunnel.close" TunnelRef => Nothing, Change, ALL, ProxyHost, [Tunnel] => crate::tunnel::close;
+        "tunnel.keep" TunnelKeep => Tunnel, Change, ALL, ProxyHost, [Tunnel] => crate::tunnel::keep;
+        "tunnel.address" TunnelRef => TunnelAddress, Read, ALL, ProxyHost, [] => crate::tunnel::address;
+        "tunnel.report" TunnelRef => TunnelReport, Read, ALL, ProxyHost, [Tunnel] => crate::tunnel::report;
+        "tunnel.ports" SessionRef => SessionPortList, Read, ALL, ProxyHost, [Tunnel] => crate::tunnel::ports::list;
         "tunnel.close_all" Nothing => Nothing, Change, ALL, ProxyHost, [Tunnel] => crate::tunnel::close_all;
 
         "proxy.status" Nothing => ProxyStatus, Read, TERMINAL, Here, [Tunnel, Transfer] => crate::tunnel::proxy_status;
@@ -255,6 +260,10 @@ table! {
         "ssh.config_status" Nothing => SshConfigStatus, Read, ALL, Here, [Settings] => crate::ssh::config_status;
         "ssh.config_install" Nothing => SshConfigStatus, Host, ALL, Here, [Settings] => crate::ssh::config_install;
         "ssh.config_remove" Nothing => SshConfigStatus, Host, ALL, Here, [Settings] => crate::ssh::config_remove;
+        "ssh.keypair" Nothing => SshKeypair, Read, ALL, Here, [Profile] => crate::ssh_keypair::show;
+        "ssh.keypair_generate" Nothing => SshKeypair, Destroy, ALL, Here, [Profile] => crate::ssh_keypair::generate;
+        "ssh.keypair_use" SshKeypairUse => SshKeypair, Host, ALL, Here, [Profile] => crate::ssh_keypair::take;
+        "host.open_vscode" SessionRef => Nothing, Host, ALL, Here, [] => crate::editor::open;
         "host.open_url" OpenUrl => Nothing, Host, PAGES, Here, [] => crate::system::open_url;
         "host.reveal" RevealPath => Nothing, Host, PAGES, Here, [] => crate::system::reveal;
         "host.open_terminal" SessionRef => Nothing, Host, PAGES, Here, [] => crate::system::open_terminal;

@@ -1,18 +1,22 @@
 //! Tunnels, and apps opened through them. Runs in the proxy host.
 
-use std::collections::BTreeMap;
+pub(crate) mod app;
+pub(crate) mod ports;
 
-use client::protocol::api::gangway::{AppPresence, capability};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use client::SessionRow;
 use client::protocol::service_port::{ServicePort, ServiceProtocol};
-use client::{Client, SessionRow, StartOptions};
-use tunnel::{LocalPort, Protocol, Request, Service, State, Target};
+use proxy::ProxyHost;
+use tunnel::{BadNetwork, LocalPort, Network, Protocol, Public, Request, Service, State, Target};
 
 use crate::context::Context;
 use crate::links::SSH_SERVICE;
 use crate::session::find_running;
 use crate::types::{
-    AppOpen, Failure, FailureCode, Nothing, OpenedApp, ProxyStatus, Settings, Tunnel, TunnelList,
-    TunnelOpen, TunnelRef, TunnelState,
+    Failure, FailureCode, Nothing, ProxyStatus, Settings, Tunnel, TunnelAddress, TunnelKeep,
+    TunnelList, TunnelOpen, TunnelProtocol, TunnelPublic, TunnelRef, TunnelReport, TunnelState,
 };
 
 pub(crate) async fn list(context: &Context, _: Nothing) -> Result<TunnelList, Failure> {
@@ -42,10 +46,13 @@ pub(crate) async fn open(context: &Context, request: TunnelOpen) -> Result<Tunne
     let (service, protocol) = match (&request.app, request.remote_port) {
         (Some(name), port) => {
             let found = named(name)?;
-            (app(&found.name, port), protocol(found.protocol))
+            (app_service(&found.name, port), protocol(found.protocol))
         }
         (None, Some(port)) => match ports.iter().find(|known| known.ports.contains(&port)) {
-            Some(found) => (app(&found.name, Some(port)), protocol(found.protocol)),
+            Some(found) => (
+                app_service(&found.name, Some(port)),
+                protocol(found.protocol),
+            ),
             None => (Service::Port { port }, Protocol::Tcp),
         },
         (None, None) => {
@@ -53,106 +60,86 @@ pub(crate) async fn open(context: &Context, request: TunnelOpen) -> Result<Tunne
             return Err(Failure::new(FailureCode::InvalidInput, message));
         }
     };
+    let protocol = match request.protocol {
+        Some(TunnelProtocol::Http) => Protocol::Http,
+        Some(TunnelProtocol::Tcp) => Protocol::Tcp,
+        None => protocol,
+    };
     let local_port = match request.local_port {
         Some(port) => LocalPort::Fixed(port),
         None => preferred_port(context, &service)?,
     };
-    let target = target(profile, &row, service);
-    let request = Request {
-        target,
-        protocol,
-        local_port,
-        keep: request.keep,
-    };
-    Ok(proxy.open_tunnel(request).await?.into())
+    let mut wanted = Request::new(target(profile, &row, service), protocol);
+    wanted.local_port = local_port;
+    wanted.keep = request.keep;
+    wanted.public = request.public.map(public).transpose()?;
+    proxy.tunnels().set_pool(pool(context)?);
+    Ok(proxy.open_tunnel(wanted).await?.into())
 }
 
-pub(crate) async fn open_app(context: &Context, request: AppOpen) -> Result<OpenedApp, Failure> {
-    let proxy = context.proxy()?;
-    let profile = context.profile_name()?;
-    let client = context.client_of(&profile).await?;
-    let row = find_running(&client, &request.session).await?;
-    let ports = services(&row);
-    let found = ports
-        .iter()
-        .find(|port| port.name == request.app)
-        .ok_or_else(|| no_such_app(&row, &request.app))?;
-    let id = row.session_id.to_string();
-    check_presence(&client, &id, &request.app).await?;
-    // The first connection starts the app: what is wrong with it is better said now than on its
-    // page.
-    let options = StartOptions {
-        port: None,
-        envs: request.envs.clone(),
-        arguments: request.arguments.clone(),
-    };
-    drop(client.connect_service(&id, &request.app, &options).await?);
-    let service = Service::App {
-        name: request.app.clone(),
-        port: None,
-        arguments: request.arguments,
-        envs: request.envs,
-    };
-    let local_port = match request.port {
-        Some(port) => LocalPort::Preferred(port),
-        None => preferred_port(context, &service)?,
-    };
-    // A port that the user asked for is opened in a browser as a rule.
-    let protocol = match found.protocol {
-        ServiceProtocol::Preopen => Protocol::Http,
-        other => protocol(other),
-    };
-    let target = target(profile, &row, service);
-    let opened = proxy
-        .open_tunnel(Request {
-            target,
-            protocol,
-            local_port,
-            keep: false,
-        })
-        .await?;
-    Ok(OpenedApp {
-        url: opened
-            .url()
-            .unwrap_or_else(|| format!("127.0.0.1:{}", opened.local_port)),
-        app: request.app,
-        local_port: opened.local_port,
-        session: id,
-        tunnel_id: opened.id,
-    })
-}
-
-async fn check_presence(client: &Client, session: &str, app: &str) -> Result<(), Failure> {
-    if !client.has(capability::APP_STATE).await? {
-        return Ok(());
+/// Who else may connect, if that was said in words.
+fn public(wanted: TunnelPublic) -> Result<Public, Failure> {
+    if !wanted.understood {
+        let message = "a public tunnel lets others on the network into the session";
+        return Err(Failure::new(FailureCode::ConfirmationNeeded, message)
+            .hint("say that this is wanted, and name the networks that may connect"));
     }
-    let apps = client.app_states(session).await?;
-    match apps.into_iter().find(|known| known.name == app) {
-        Some(known) if known.state == AppPresence::Missing => {
-            let message = format!("{} is not there in this session", known.title);
-            let failure = Failure::new(FailureCode::AppMissing, message);
-            Err(match known.needs {
-                _ if known.installable => {
-                    failure.hint(format!("install it: `gangway app install SESSION {app}`"))
-                }
-                Some(program) => failure.hint(format!(
-                    "it could be installed if this computer had {program}"
-                )),
-                None => failure,
-            })
-        }
-        _ => Ok(()),
-    }
+    let allow: Result<Vec<Network>, BadNetwork> =
+        wanted.allow.iter().map(|text| text.parse()).collect();
+    let allow = allow.map_err(|error| Failure::new(FailureCode::InvalidInput, error))?;
+    Ok(Public { allow })
 }
 
 pub(crate) async fn close(context: &Context, request: TunnelRef) -> Result<Nothing, Failure> {
     match context.proxy()?.close_tunnel(&request.id).await {
         Some(_) => Ok(Nothing {}),
-        None => {
-            let message = format!("there is no tunnel {}", request.id);
-            Err(Failure::new(FailureCode::TunnelNotFound, message).hint("see `gangway tunnel ls`"))
-        }
+        None => Err(no_tunnel(&request.id)),
     }
+}
+
+pub(crate) async fn keep(context: &Context, request: TunnelKeep) -> Result<Tunnel, Failure> {
+    let proxy = context.proxy()?;
+    proxy.keep_tunnel(&request.id, request.keep).await;
+    let tunnel = proxy.tunnels().get(&request.id);
+    tunnel
+        .map(Tunnel::from)
+        .ok_or_else(|| no_tunnel(&request.id))
+}
+
+pub(crate) async fn address(
+    context: &Context,
+    request: TunnelRef,
+) -> Result<TunnelAddress, Failure> {
+    let proxy = context.proxy()?;
+    let tunnel = proxy.tunnels().get(&request.id);
+    let tunnel = tunnel.ok_or_else(|| no_tunnel(&request.id))?;
+    let url = browser_url(&proxy, &tunnel).ok_or_else(|| {
+        Failure::new(
+            FailureCode::InvalidInput,
+            "this tunnel leads to no web page",
+        )
+    })?;
+    Ok(TunnelAddress { url })
+}
+
+/// The address that a browser is to open: with a ticket, where the tunnel has a secret.
+fn browser_url(proxy: &ProxyHost, tunnel: &tunnel::Tunnel) -> Option<String> {
+    let url = tunnel.named_url()?;
+    Some(match proxy.tunnels().ticket(&tunnel.id) {
+        Some(ticket) => format!("{url}?{ticket}"),
+        None => url,
+    })
+}
+
+pub(crate) async fn report(context: &Context, request: TunnelRef) -> Result<TunnelReport, Failure> {
+    let text = context.proxy()?.tunnels().report(&request.id);
+    let text = text.ok_or_else(|| no_tunnel(&request.id))?;
+    Ok(TunnelReport { text })
+}
+
+fn no_tunnel(id: &str) -> Failure {
+    let message = format!("there is no tunnel {id}");
+    Failure::new(FailureCode::TunnelNotFound, message).hint("see `gangway tunnel ls`")
 }
 
 pub(crate) async fn close_all(context: &Context, _: Nothing) -> Result<Nothing, Failure> {
@@ -189,7 +176,7 @@ fn no_such_app(row: &SessionRow, name: &str) -> Failure {
     Failure::new(FailureCode::AppNotFound, message).hint("see `gangway app ls`")
 }
 
-fn app(name: &str, port: Option<u16>) -> Service {
+fn app_service(name: &str, port: Option<u16>) -> Service {
     let (arguments, envs) = (BTreeMap::new(), BTreeMap::new());
     Service::App {
         name: name.to_owned(),
@@ -218,6 +205,14 @@ fn target(profile: String, row: &SessionRow, service: Service) -> Target {
     }
 }
 
+/// Where stable ports come from, as the user has chosen; empty: the usual pool.
+fn pool(context: &Context) -> Result<Vec<RangeInclusive<u16>>, Failure> {
+    let settings: Settings = context.config()?.preferences()?;
+    // What was written there by hand and makes no sense is as if it were not there.
+    let pool = settings.port_pool.as_deref().map(tunnel::parse_pool);
+    Ok(pool.and_then(Result::ok).unwrap_or_default())
+}
+
 fn preferred_port(context: &Context, service: &Service) -> Result<LocalPort, Failure> {
     if service.label() != SSH_SERVICE {
         return Ok(LocalPort::Stable);
@@ -236,6 +231,16 @@ impl From<tunnel::Tunnel> for Tunnel {
         };
         Self {
             url: tunnel.url(),
+            named_url: tunnel.named_url(),
+            rate_up: tunnel.rate_up,
+            rate_down: tunnel.rate_down,
+            latency_ms: tunnel
+                .latency
+                .map(|latency| u32::try_from(latency.as_millis()).unwrap_or(u32::MAX)),
+            public: tunnel
+                .public
+                .map(|public| public.allow.iter().map(Network::to_string).collect()),
+            guarded: tunnel.secret.is_some(),
             app: tunnel.target.service.label(),
             remote_port,
             id: tunnel.id,
@@ -247,6 +252,7 @@ impl From<tunnel::Tunnel> for Tunnel {
                 State::Connecting => TunnelState::Connecting,
                 State::Waiting => TunnelState::Waiting,
                 State::Failed => TunnelState::Failed,
+                State::PortTaken => TunnelState::PortTaken,
                 State::Closed => TunnelState::Closed,
             },
             connections: u32::try_from(tunnel.connections).unwrap_or(u32::MAX),

@@ -61,12 +61,12 @@ impl History {
         Ok(self.db.write(write).await?)
     }
 
-    /// Takes all stored tunnels out, for a process that opens them now. Those of a process that
-    /// is still alive stay where they are.
+    /// All stored tunnels, for a process that opens them now, stores them with its own lease or
+    /// drops them. Those of a process that is still alive are left out.
     ///
     /// # Errors
     /// [`HistoryError::Db`].
-    pub async fn take_tunnels(&self) -> Result<Vec<StoredTunnel>, HistoryError> {
+    pub async fn tunnels_to_restore(&self) -> Result<Vec<StoredTunnel>, HistoryError> {
         let read = |connection: &Connection| -> Result<_, DbError> {
             let mut query =
                 connection.prepare("SELECT id, request, keep, lease FROM tunnel ORDER BY id")?;
@@ -80,16 +80,15 @@ impl History {
             })?;
             Ok(rows.collect::<Result<Vec<_>, _>>()?)
         };
-        let mut taken = Vec::new();
+        let mut free = Vec::new();
         for (tunnel, lease) in self.db.read(read).await? {
             let held = lease
                 .and_then(|lease| lease.parse::<Lease>().ok())
                 .is_some_and(|lease| lease.is_alive() && !lease.is_mine());
             if !held {
-                self.drop_tunnel(&tunnel.id).await?;
-                taken.push(tunnel);
+                free.push(tunnel);
             }
         }
-        Ok(taken)
+        Ok(free)
     }
 }

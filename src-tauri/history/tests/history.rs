@@ -124,10 +124,14 @@ async fn tunnels_of_a_living_process_are_left_to_it() {
         .store_tunnel(tunnel("left"), Some(&dead))
         .await
         .unwrap();
-    let taken = history.take_tunnels().await.unwrap();
-    assert_eq!(taken, [tunnel("left")]);
+    let free = history.tunnels_to_restore().await.unwrap();
+    assert_eq!(free, [tunnel("left")]);
+    history.drop_tunnel("left").await.unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(history.take_tunnels().await.unwrap(), [tunnel("held")]);
-    assert!(history.take_tunnels().await.unwrap().is_empty());
+    // Until somebody stores them anew or drops them they stay.
+    for _ in 0..2 {
+        let free = history.tunnels_to_restore().await.unwrap();
+        assert_eq!(free, [tunnel("held")]);
+    }
 }

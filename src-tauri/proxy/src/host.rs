@@ -249,7 +249,11 @@ impl ProxyHost {
     /// own must not live for ever because of it.
     fn is_busy(&self) -> bool {
         let of_use = |tunnel: &Tunnel| {
-            tunnel.keep || tunnel.connections > 0 || tunnel.state != tunnel::State::Failed
+            let hopeless = matches!(
+                tunnel.state,
+                tunnel::State::Failed | tunnel::State::PortTaken
+            );
+            tunnel.keep || tunnel.connections > 0 || !hopeless
         };
         self.shared.transfers.live() > 0 || self.shared.tunnels.list().iter().any(of_use)
     }
@@ -288,17 +292,24 @@ impl ProxyHost {
         }
     }
 
+    /// Opens stored tunnels again, under their ids. They stay stored all the while, so that a
+    /// process that is killed right here loses none.
     async fn restore_tunnels(&self) -> Result<(), StartError> {
-        for stored in self.shared.history.take_tunnels().await? {
-            let request = match serde_json::from_value::<Request>(stored.request) {
+        for stored in self.shared.history.tunnels_to_restore().await? {
+            let mut request = match serde_json::from_value::<Request>(stored.request) {
                 Ok(request) => request,
                 Err(error) => {
                     tracing::warn!(%error, "a stored tunnel can't be read");
+                    self.forget(&stored.id).await;
                     continue;
                 }
             };
-            match self.open_tunnel(request).await {
-                Ok(tunnel) => tracing::info!(port = tunnel.local_port, "tunnel restored"),
+            request.id = Some(stored.id);
+            match self.shared.tunnels.restore(request).await {
+                Ok(tunnel) => {
+                    tracing::info!(port = tunnel.local_port, "tunnel restored");
+                    self.store(&tunnel, Some(&self.shared.lease)).await;
+                }
                 Err(error) => tracing::warn!(%error, "tunnel not restored"),
             }
         }

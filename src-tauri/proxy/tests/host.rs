@@ -64,16 +64,16 @@ async fn start(paths: &Paths, holder: Holder) -> Result<ProxyHost, StartError> {
 }
 
 fn request(port: u16, keep: bool) -> Request {
+    let target = Target {
+        profile: "local".to_owned(),
+        session: "0190".to_owned(),
+        session_name: "train".to_owned(),
+        service: Service::Port { port },
+    };
     Request {
-        target: Target {
-            profile: "local".to_owned(),
-            session: "0190".to_owned(),
-            session_name: "train".to_owned(),
-            service: Service::Port { port },
-        },
-        protocol: Protocol::Tcp,
         local_port: LocalPort::Fixed(0),
         keep,
+        ..Request::new(target, Protocol::Tcp)
     }
 }
 
@@ -191,7 +191,10 @@ async fn the_process_that_is_killed() {
         .open_tunnel(request(port.parse().unwrap(), false))
         .await
         .unwrap();
-    std::fs::write(Path::new(&home).join("port"), tunnel.local_port.to_string()).unwrap();
+    let id_and_port = format!("{} {}", tunnel.id, tunnel.local_port);
+    let file = Path::new(&home).join("port");
+    std::fs::write(file.with_extension("new"), id_and_port).unwrap();
+    std::fs::rename(file.with_extension("new"), file).unwrap();
     std::future::pending::<()>().await;
 }
 
@@ -216,18 +219,37 @@ async fn after_a_crash_the_next_host_listens_where_the_last_one_did() {
         .spawn()
         .unwrap();
     let child = Killed(child);
-    let port = loop {
+    let (id, port) = loop {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let text = std::fs::read_to_string(home.path().join("port")).unwrap_or_default();
-        if let Ok(port) = text.parse() {
-            break port;
+        if let Some((id, port)) = text.split_once(' ') {
+            break (id.to_owned(), port.parse::<u16>().unwrap());
         }
     };
     assert!(works(port).await);
     assert_eq!(held_by(&paths).unwrap().pid, child.0.id());
     drop(child);
     assert!(!works(port).await && held_by(&paths).is_none());
+    // Another program takes the port while nobody is there: the tunnel waits for it and takes no
+    // other.
+    let squatter = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let next = start(&paths, Holder::Daemon).await.unwrap();
-    assert_eq!(next.tunnels().list()[0].local_port, port);
+    let look = next.tunnels().list().remove(0);
+    assert_eq!((&look.id, look.local_port), (&id, port));
+    assert_eq!(look.state, tunnel::State::PortTaken);
+    let reason = look.last_error.unwrap().message;
+    assert!(
+        reason.contains(&format!("port {port} is in use")),
+        "{reason}"
+    );
+    drop(squatter);
+    while next.tunnels().list()[0].state != tunnel::State::Open {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(works(port).await);
+    // Killed in the middle of this, the next one has it all again.
+    next.hand_over().await;
+    let last = start(&paths, Holder::App).await.unwrap();
+    assert_eq!(last.tunnels().list()[0].id, id);
     assert!(works(port).await);
 }

@@ -35,6 +35,10 @@ impl Host for Files {
     fn home(&self) -> PathBuf {
         self.home.clone()
     }
+
+    fn sockets(&self) -> PathBuf {
+        self.home.clone()
+    }
 }
 
 /// Serves `home`; returns the port, and how to log in.
@@ -186,4 +190,49 @@ async fn a_caller_that_goes_away_leaves_no_file_open() {
         tokio::select! { biased; () = read => {} () = steps => {} }
     }
     assert!(sftp.open("f", Open::Read, &none).await.is_ok());
+}
+
+/// The window of a channel does not hold a sender back, and a connection that is not read holds up
+/// everything on it: neither may happen when one channel's far end takes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_nobody_reads_slows_its_sender_and_stops_no_other() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::AsyncWriteExt;
+
+    let home = tempfile::tempdir().unwrap();
+    let (port, login) = serve(home.path()).await;
+    let stalled = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = stalled.local_addr().unwrap().port();
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let connection = Connection::connect(stream, &login).await.unwrap();
+    let mut full = connection.direct_tcpip("127.0.0.1", target).await.unwrap();
+    let _unread = stalled.accept().await.unwrap();
+
+    let written = Arc::new(AtomicUsize::new(0));
+    let counter = written.clone();
+    let sender = tokio::spawn(async move {
+        let block = vec![0; 1 << 20];
+        loop {
+            full.write_all(&block).await.unwrap();
+            counter.fetch_add(block.len(), Ordering::Relaxed);
+        }
+    });
+    // Sockets on the way take some of it; more than what may wait has to be under way.
+    while written.load(Ordering::Relaxed) < 12 << 20 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let sftp = connection.sftp().await.unwrap();
+    for round in 0..5 {
+        let name = format!("file-{round}");
+        let file = sftp
+            .open(&name, Open::Create, &Attributes::default())
+            .await
+            .unwrap();
+        let mut writer = file.writer(0);
+        writer.write(vec![Bytes::from_static(b"x")]).await.unwrap();
+        writer.finish(&Attributes::default()).await.unwrap();
+    }
+    let taken = written.load(Ordering::Relaxed);
+    assert!(taken < 64 << 20, "{taken} bytes were taken");
+    sender.abort();
 }

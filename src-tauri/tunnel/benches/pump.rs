@@ -55,16 +55,15 @@ async fn run(bytes: u64, rounds: u64) {
         Arc::new(EnglishPages),
         Options::default(),
     );
+    let target = Target {
+        profile: "bench".to_owned(),
+        session: "0".to_owned(),
+        session_name: "bench".to_owned(),
+        service: Service::Port { port: far },
+    };
     let request = Request {
-        target: Target {
-            profile: "bench".to_owned(),
-            session: "0".to_owned(),
-            session_name: "bench".to_owned(),
-            service: Service::Port { port: far },
-        },
-        protocol: Protocol::Tcp,
         local_port: LocalPort::Fixed(0),
-        keep: false,
+        ..Request::new(target, Protocol::Tcp)
     };
     let through = tunnels.open(request).await.unwrap().local_port;
     let mut figures: BTreeMap<&str, Vec<[f64; 2]>> = BTreeMap::new();

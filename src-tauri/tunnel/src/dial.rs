@@ -18,11 +18,32 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// A [`Stream`] of any kind.
 pub type BoxStream = Box<dyn Stream>;
 
+/// A stream that is ready before anybody needs it: the far end connects to the service when the
+/// stream begins, and waits again after both directions have ended.
+pub trait Held: Stream {
+    /// Has the far end connect; what is written before goes with it.
+    fn begin(&mut self);
+    /// Makes it ready for another connection; `false`: it is of no more use.
+    fn again(&mut self) -> bool;
+}
+
+/// A [`Held`] of any kind.
+pub type BoxHeld = Box<dyn Held>;
+
 /// Opens one stream to a target. Called once for every accepted connection, possibly many times
 /// at once.
 pub trait Dial: Send + Sync + 'static {
     /// Reaches `target`, or says which stage failed and whether trying again soon may help.
     fn dial<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<BoxStream, DialError>>;
+
+    /// The same for a stream that is not connected yet, where the far end can do that; `None`
+    /// where it can't.
+    fn hold<'a>(
+        &'a self,
+        _target: &'a Target,
+    ) -> BoxFuture<'a, Result<Option<BoxHeld>, DialError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// What a tunnel leads to.
@@ -37,6 +58,17 @@ pub struct Target {
     pub session_name: String,
     /// What is reached inside the session.
     pub service: Service,
+}
+
+impl Target {
+    /// Whether both lead to the same service of a session of the same name: a session that was
+    /// launched again has its tunnels already.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self.profile == other.profile
+            && self.session_name == other.session_name
+            && self.service == other.service
+    }
 }
 
 /// What is reached inside a session.
@@ -90,6 +122,8 @@ impl Service {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// This computer: the local port is taken.
+    Local,
     /// The manager can't be reached.
     Network,
     /// The manager does not accept the login.

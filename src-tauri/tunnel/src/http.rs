@@ -8,23 +8,31 @@
 
 use bytes::BytesMut;
 
+use crate::guard::Guard;
+
 /// The longest request head. Jupyter with many cookies stays below 32 KiB.
 const HEAD_LIMIT: usize = 64 * 1024;
 const HEADER_LIMIT: usize = 128;
 
 /// Why a request is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Host,
     Origin,
     Malformed,
+    /// It does not know the secret. The path may have a ticket.
+    Stranger {
+        path: String,
+    },
 }
 
 /// What may be done with the bytes at the front of the buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scan {
     /// So many bytes (not 0) can go on.
     Forward(usize),
+    /// In place of so many bytes, these go on.
+    Replace(usize, Vec<u8>),
     /// A head is incomplete: read more first.
     More,
     /// Everything from here on is of no more interest (an upgraded connection).
@@ -45,14 +53,18 @@ enum Place {
 /// Where in the sequence of requests a connection is.
 pub(crate) struct Requests {
     port: u16,
+    public: bool,
+    guard: Option<Guard>,
     place: Place,
 }
 
 impl Requests {
-    /// For a connection to the local port `port`.
-    pub(crate) fn new(port: u16) -> Self {
+    /// For a connection to the local port `port`, which is this computer's alone unless `public`.
+    pub(crate) fn new(port: u16, public: bool, guard: Option<Guard>) -> Self {
         Self {
             port,
+            public,
+            guard,
             place: Place::Head,
         }
     }
@@ -62,6 +74,16 @@ impl Requests {
         let mut done = 0;
         while done < data.len() {
             let rest = &data[done..];
+            if let (Place::Head, Some(guard)) = (self.place, self.guard.clone()) {
+                if done > 0 {
+                    break;
+                }
+                return match self.guarded(rest, &guard) {
+                    Ok(Some((used, bytes))) => Scan::Replace(used, bytes),
+                    Ok(None) => Scan::More,
+                    Err(refusal) => Scan::Refuse(refusal),
+                };
+            }
             match self.step(rest) {
                 Ok(Some(0)) => {
                     return if done > 0 {
@@ -145,9 +167,53 @@ impl Requests {
             _ => return Err(Refusal::Malformed),
         };
         let head = Head::read(&request)?;
-        head.check(self.port)?;
+        head.check(self.port, self.public)?;
         self.place = head.next();
         Ok(Some(length))
+    }
+
+    /// A head that has to show the secret: its length, and what goes on in its place, which is the
+    /// same without the secret.
+    fn guarded(&mut self, data: &[u8], guard: &Guard) -> Result<Option<(usize, Vec<u8>)>, Refusal> {
+        let Some(length) = self.head(data)? else {
+            return Ok(None);
+        };
+        let mut headers = [httparse::EMPTY_HEADER; HEADER_LIMIT];
+        let mut request = httparse::Request::new(&mut headers);
+        if !matches!(request.parse(data), Ok(httparse::Status::Complete(_))) {
+            return Err(Refusal::Malformed);
+        }
+        let path = request.path.unwrap_or_default();
+        let mut known = false;
+        let method = request.method.unwrap_or_default();
+        let mut head = format!("{method} {path} HTTP/1.1\r\n").into_bytes();
+        if request.version == Some(0) {
+            head = format!("{method} {path} HTTP/1.0\r\n").into_bytes();
+        }
+        for header in request.headers.iter() {
+            let stripped;
+            let mut value = header.value;
+            if header.name.eq_ignore_ascii_case("cookie") {
+                let text = std::str::from_utf8(value).map_err(|_| Refusal::Malformed)?;
+                known |= guard.knows(text);
+                let Some(rest) = guard.strip(text) else {
+                    continue;
+                };
+                stripped = rest;
+                value = stripped.as_bytes();
+            }
+            head.extend_from_slice(header.name.as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(value);
+            head.extend_from_slice(b"\r\n");
+        }
+        head.extend_from_slice(b"\r\n");
+        match known {
+            true => Ok(Some((length, head))),
+            false => Err(Refusal::Stranger {
+                path: path.to_owned(),
+            }),
+        }
     }
 }
 
@@ -223,16 +289,16 @@ impl<'a> Head<'a> {
         Ok(head)
     }
 
-    fn check(&self, port: u16) -> Result<(), Refusal> {
+    fn check(&self, port: u16, public: bool) -> Result<(), Refusal> {
+        // An address literal can't be somebody else's name that was pointed here.
+        let is_ours = |authority: &str| {
+            is_loopback(authority, port) || (public && is_literal(authority, port))
+        };
         match self.host {
-            Some(host) if is_loopback(host, port) => {}
+            Some(host) if is_ours(host) => {}
             _ => return Err(Refusal::Host),
         }
-        let own = |origin: &str| {
-            origin
-                .strip_prefix("http://")
-                .is_some_and(|authority| is_loopback(authority, port))
-        };
+        let own = |origin: &str| origin.strip_prefix("http://").is_some_and(is_ours);
         match self.origin {
             // A page in a sandboxed frame has the origin `null`: it may load what anyone may, and
             // neither change anything nor open a WebSocket.
@@ -277,126 +343,12 @@ fn is_loopback(authority: &str, port: u16) -> bool {
             || name == "[::1]")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn first(text: &str) -> Scan {
-        Requests::new(8888).scan(&BytesMut::from(text))
-    }
-
-    fn get(headers: &str) -> Scan {
-        first(&format!("GET / HTTP/1.1\r\n{headers}\r\n"))
-    }
-
-    #[test]
-    fn only_names_of_this_computer_with_the_right_port_are_served() {
-        for host in [
-            "localhost:8888",
-            "127.0.0.1:8888",
-            "[::1]:8888",
-            "jupyter.a.LOCALHOST:8888",
-        ] {
-            assert!(
-                matches!(get(&format!("Host: {host}\r\n")), Scan::Forward(_)),
-                "{host}"
-            );
-        }
-        for host in [
-            "evil.example:8888",
-            "localhost:8889",
-            "localhost",
-            "127.0.0.1.nip.example:8888",
-            "localhost.evil.example:8888",
-            "notlocalhost:8888",
-            "",
-        ] {
-            assert_eq!(
-                get(&format!("Host: {host}\r\n")),
-                Scan::Refuse(Refusal::Host),
-                "{host}"
-            );
-        }
-        assert_eq!(get(""), Scan::Refuse(Refusal::Host), "no Host at all");
-        let two = "Host: localhost:8888\r\nHost: evil.example:8888\r\n";
-        assert_eq!(get(two), Scan::Refuse(Refusal::Malformed));
-    }
-
-    #[test]
-    fn a_foreign_page_can_not_open_a_websocket_or_post() {
-        let upgrade = "Host: localhost:8888\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
-        let own = format!("{upgrade}Origin: http://localhost:8888\r\n");
-        assert!(matches!(get(&own), Scan::Forward(_)));
-        for origin in [
-            "http://evil.example",
-            "http://localhost:9999",
-            "null",
-            "https://localhost:8888",
-        ] {
-            let headers = format!("{upgrade}Origin: {origin}\r\n");
-            assert_eq!(get(&headers), Scan::Refuse(Refusal::Origin), "{origin}");
-        }
-        let post = "POST /api HTTP/1.1\r\nHost: localhost:8888\r\nOrigin: null\r\n\r\n";
-        assert_eq!(first(post), Scan::Refuse(Refusal::Origin));
-    }
-
-    #[test]
-    fn a_link_from_a_foreign_page_works_and_a_script_tag_does_not() {
-        let link =
-            "Host: localhost:8888\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n";
-        assert!(matches!(get(link), Scan::Forward(_)));
-        let script =
-            "Host: localhost:8888\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n";
-        assert_eq!(get(script), Scan::Refuse(Refusal::Origin));
-    }
-
-    #[test]
-    fn the_second_request_of_a_connection_is_checked_too() {
-        for body in [
-            "Content-Length: 5\r\n\r\nhello",
-            "Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\nA: b\r\n\r\n",
-        ] {
-            let good = format!("POST / HTTP/1.1\r\nHost: localhost:8888\r\n{body}");
-            let bad = "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n";
-            let mut whole = BytesMut::from(format!("{good}{bad}").as_str());
-            let mut requests = Requests::new(8888);
-            assert_eq!(requests.scan(&whole), Scan::Forward(good.len()));
-            let _ = whole.split_to(good.len());
-            assert_eq!(requests.scan(&whole), Scan::Refuse(Refusal::Host));
-        }
-    }
-
-    #[test]
-    fn the_same_follows_from_bytes_that_come_one_by_one() {
-        let text = "POST / HTTP/1.1\r\nHost: localhost:8888\r\nTransfer-Encoding: chunked\r\n\r\n\
-                    3\r\nhel\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: localhost:8888\r\n\r\n";
-        let mut requests = Requests::new(8888);
-        let (mut held, mut forwarded) = (BytesMut::new(), 0);
-        for byte in text.bytes() {
-            held.extend_from_slice(&[byte]);
-            match requests.scan(&held) {
-                Scan::Forward(length) => {
-                    forwarded += length;
-                    let _ = held.split_to(length);
-                }
-                Scan::More => {}
-                other => panic!("{other:?} after {forwarded}"),
-            }
-        }
-        assert_eq!(forwarded, text.len());
-    }
-
-    #[test]
-    fn two_lengths_and_other_protocols_are_refused() {
-        let both = "Host: localhost:8888\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n";
-        assert_eq!(get(both), Scan::Refuse(Refusal::Malformed));
-        assert_eq!(
-            first("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
-            Scan::Refuse(Refusal::Malformed)
-        );
-        assert_eq!(
-            first("CONNECT localhost:22 HTTP/1.1\r\nHost: localhost:8888\r\n\r\n"),
-            Scan::Refuse(Refusal::Malformed)
-        );
-    }
+/// Whether `authority` is an IP address and this port.
+fn is_literal(authority: &str, port: u16) -> bool {
+    authority
+        .parse::<std::net::SocketAddr>()
+        .is_ok_and(|address| address.port() == port)
 }
+
+#[cfg(test)]
+mod tests;

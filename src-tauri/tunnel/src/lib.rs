@@ -7,14 +7,23 @@
 
 mod connection;
 mod dial;
+mod entry;
+mod guard;
 mod http;
 mod page;
 mod peer;
 mod port;
-mod pump;
+mod public;
+mod reach;
+mod stock;
+mod tunnel;
 mod tunnels;
+mod web;
 
-pub use dial::{BoxStream, Dial, DialError, Service, Stage, Stream, Target};
+pub use dial::{BoxHeld, BoxStream, Dial, DialError, Held, Service, Stage, Stream, Target};
+pub use guard::Secret;
 pub use page::{EnglishPages, PageText, Pages, Problem};
-pub use port::{LocalPort, POOL};
-pub use tunnels::{Change, OpenError, Options, Protocol, Request, State, Tunnel, Tunnels};
+pub use port::{LocalPort, POOL, parse_pool};
+pub use public::{BadNetwork, Network, Public};
+pub use tunnel::{Change, OpenError, Options, Protocol, Request, State, Tunnel};
+pub use tunnels::Tunnels;

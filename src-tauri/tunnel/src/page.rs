@@ -19,6 +19,8 @@ pub enum Problem<'a> {
     ForeignHost,
     /// Another web page tried to use the app.
     ForeignOrigin,
+    /// The browser does not have what it gets when the app is opened from the desktop.
+    Stranger,
     /// What arrived is not HTTP/1.1.
     BadRequest,
 }
@@ -29,7 +31,7 @@ impl Problem<'_> {
             Self::Unreachable(error) if error.retry => "503 Service Unavailable",
             Self::Unreachable(_) | Self::ClosedEarly { .. } => "502 Bad Gateway",
             Self::ForeignHost => "421 Misdirected Request",
-            Self::ForeignOrigin => "403 Forbidden",
+            Self::ForeignOrigin | Self::Stranger => "403 Forbidden",
             Self::BadRequest => "400 Bad Request",
         }
     }
@@ -105,6 +107,13 @@ impl Pages for EnglishPages {
             Problem::ForeignOrigin => (
                 "Refused".to_owned(),
                 format!("Another web page tried to use {app} in session {session}."),
+                vec!["Open the app again from Gangway."],
+            ),
+            Problem::Stranger => (
+                "Not opened from Gangway".to_owned(),
+                format!(
+                    "{app} in session {session} is only shown to the browser that Gangway opened."
+                ),
                 vec!["Open the app again from Gangway."],
             ),
             Problem::BadRequest => (

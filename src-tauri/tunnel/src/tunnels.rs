@@ -1,163 +1,24 @@
 //! The tunnels of this computer: open, list, close, hand over.
 
 use std::collections::HashMap;
-use std::io;
+use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connection;
-use crate::dial::{Dial, DialError, Target};
+use crate::dial::{Dial, DialError, Stage};
+use crate::entry::Entry;
 use crate::page::Pages;
-use crate::port::{self, LocalPort};
+use crate::port::{self, Listeners, LocalPort};
+use crate::tunnel::{Change, OpenError, Options, Request, State, Tunnel};
 
-/// What goes through a tunnel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// HTTP/1.1 and WebSocket: requests are checked for where they come from, and failures are
-    /// shown as a page.
-    Http,
-    /// Any bytes: nothing is looked at and nothing is ever added.
-    Tcp,
-}
-
-/// What is wanted of a tunnel. It can be stored and opened again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
-    /// Where it leads.
-    pub target: Target,
-    /// What goes through it.
-    pub protocol: Protocol,
-    /// Where it listens.
-    pub local_port: LocalPort,
-    /// It is opened again when the program starts again.
-    pub keep: bool,
-}
-
-/// How a tunnel is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// It listens, and nothing is known against it.
-    Open,
-    /// A connection is being made.
-    Connecting,
-    /// The far end is out of reach for the moment; connections are held and tried again.
-    Waiting,
-    /// The last connection failed for a reason that waiting does not cure. It listens still, and
-    /// the next connection tries again.
-    Failed,
-    /// It listens no more.
-    Closed,
-}
-
-/// A look at one tunnel.
-#[derive(Debug, Clone)]
-pub struct Tunnel {
-    /// Its id, unique over time.
-    pub id: String,
-    /// Where it leads.
-    pub target: Target,
-    /// What goes through it.
-    pub protocol: Protocol,
-    /// The port on 127.0.0.1 (and ::1 where there is one).
-    pub local_port: u16,
-    /// How it is doing.
-    pub state: State,
-    /// Connections open now.
-    pub connections: u64,
-    /// Bytes sent into the session since it was opened.
-    pub bytes_up: u64,
-    /// Bytes that came out of the session since it was opened.
-    pub bytes_down: u64,
-    /// The last failure; gone after the next success.
-    pub last_error: Option<DialError>,
-    /// When it was opened.
-    pub created_at: Timestamp,
-    /// Whether it comes back when the program starts again.
-    pub keep: bool,
-}
-
-impl Tunnel {
-    /// The address for a browser; none for a tunnel that is not HTTP.
-    #[must_use]
-    pub fn url(&self) -> Option<String> {
-        match self.protocol {
-            Protocol::Http => Some(format!("http://127.0.0.1:{}/", self.local_port)),
-            Protocol::Tcp => None,
-        }
-    }
-
-    /// What is to be stored so that [`Tunnels::restore`] opens it on the same port.
-    #[must_use]
-    pub fn request(&self) -> Request {
-        Request {
-            target: self.target.clone(),
-            protocol: self.protocol,
-            local_port: LocalPort::Preferred(self.local_port),
-            keep: self.keep,
-        }
-    }
-}
-
-/// Why a tunnel could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another program has the port.
-    #[error("port {port} is in use{}", holder.as_ref().map(|name| format!(" by {name}")).unwrap_or_default())]
-    PortInUse {
-        /// The port.
-        port: u16,
-        /// The program that has it, where the system tells.
-        holder: Option<String>,
-    },
-    /// The system does not let us listen there (ports below 1024, no free port).
-    #[error("can't listen on port {port}")]
-    Listen {
-        /// The port; 0 stands for any.
-        port: u16,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The tunnels are being closed or handed over.
-    #[error("the proxy is closing")]
-    Closing,
-}
-
-/// Something about a tunnel changed: opened, closed, or another [`State`]. Counters change
-/// without notice; look with [`Tunnels::list`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// Whose.
-    pub id: String,
-}
-
-/// How tunnels behave.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where stable ports come from.
-    pub pool: RangeInclusive<u16>,
-    /// How long a connection is held while the far end is out of reach.
-    pub patience: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            pool: port::POOL,
-            patience: Duration::from_secs(10),
-        }
-    }
-}
+/// How often a port that was taken is tried again.
+const PORT_RETRY: Duration = Duration::from_secs(2);
 
 /// All tunnels of one program. Cheap to clone.
 #[derive(Clone)]
@@ -169,48 +30,11 @@ pub(crate) struct Shared {
     pub(crate) dial: Arc<dyn Dial>,
     pub(crate) pages: Arc<dyn Pages>,
     pub(crate) options: Options,
+    pool: Mutex<Vec<RangeInclusive<u16>>>,
     changes: broadcast::Sender<Change>,
     table: Mutex<HashMap<String, Arc<Entry>>>,
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
     stop: CancellationToken,
-}
-
-pub(crate) struct Entry {
-    pub(crate) id: String,
-    pub(crate) target: Target,
-    pub(crate) protocol: Protocol,
-    pub(crate) local_port: u16,
-    created_at: Timestamp,
-    pub(crate) connections: AtomicU64,
-    pub(crate) up: AtomicU64,
-    pub(crate) down: AtomicU64,
-    status: Mutex<Status>,
-    pub(crate) stop: CancellationToken,
-}
-
-struct Status {
-    state: State,
-    last_error: Option<DialError>,
-    keep: bool,
-}
-
-impl Entry {
-    fn look(&self) -> Tunnel {
-        let status = lock(&self.status);
-        Tunnel {
-            id: self.id.clone(),
-            target: self.target.clone(),
-            protocol: self.protocol,
-            local_port: self.local_port,
-            state: status.state,
-            connections: self.connections.load(Ordering::Relaxed),
-            bytes_up: self.up.load(Ordering::Relaxed),
-            bytes_down: self.down.load(Ordering::Relaxed),
-            last_error: status.last_error.clone(),
-            created_at: self.created_at,
-            keep: status.keep,
-        }
-    }
 }
 
 impl Shared {
@@ -235,6 +59,35 @@ impl Shared {
         // Nobody listening is fine.
         let _ = self.changes.send(Change { id: id.to_owned() });
     }
+
+    fn entry(&self, id: &str) -> Option<Arc<Entry>> {
+        lock(&self.table).get(id).cloned()
+    }
+
+    /// Takes a tunnel into the table.
+    fn add(self: &Arc<Self>, request: Request, port: u16) -> Arc<Entry> {
+        let entry = Arc::new(Entry::new(request, port, self.stop.child_token()));
+        lock(&self.table).insert(entry.id.clone(), entry.clone());
+        entry
+    }
+
+    fn serve(self: &Arc<Self>, entry: &Arc<Entry>, listeners: Listeners) {
+        for listener in [Some(listeners.v4), listeners.v6].into_iter().flatten() {
+            let (shared, entry) = (self.clone(), entry.clone());
+            self.tasks
+                .spawn(connection::accept(shared, entry, listener));
+        }
+        tracing::info!(id = %entry.id, port = entry.port(), session = %entry.target.session_name,
+            service = %entry.target.service.label(), "tunnel open");
+    }
+}
+
+/// Where a tunnel listens on IPv4.
+fn address(request: &Request) -> Ipv4Addr {
+    match request.public {
+        Some(_) => Ipv4Addr::UNSPECIFIED,
+        None => Ipv4Addr::LOCALHOST,
+    }
 }
 
 impl Tunnels {
@@ -244,6 +97,7 @@ impl Tunnels {
         let shared = Shared {
             dial,
             pages,
+            pool: Mutex::new(options.pool.clone()),
             options,
             changes: broadcast::channel(256).0,
             table: Mutex::default(),
@@ -253,6 +107,15 @@ impl Tunnels {
         Self {
             shared: Arc::new(shared),
         }
+    }
+
+    /// From where ports of tunnels that are opened from now on come; an empty pool stands for the
+    /// usual one.
+    pub fn set_pool(&self, pool: Vec<RangeInclusive<u16>>) {
+        *lock(&self.shared.pool) = match pool.is_empty() {
+            true => self.shared.options.pool.clone(),
+            false => pool,
+        };
     }
 
     /// Listens for `request` and returns at once; nothing is dialled before the first connection.
@@ -269,38 +132,16 @@ impl Tunnels {
         if let Some(same) = self.same(&request) {
             return Ok(same);
         }
+        let pool = lock(&self.shared.pool).clone();
         let listeners = port::bind(
             request.local_port,
-            &self.shared.options.pool,
+            &pool,
             &request.target,
+            address(&request),
         )
         .await?;
-        let entry = Arc::new(Entry {
-            id: uuid::Uuid::now_v7().to_string(),
-            target: request.target,
-            protocol: request.protocol,
-            local_port: listeners.port,
-            created_at: Timestamp::now(),
-            connections: AtomicU64::new(0),
-            up: AtomicU64::new(0),
-            down: AtomicU64::new(0),
-            status: Mutex::new(Status {
-                state: State::Open,
-                last_error: None,
-                keep: request.keep,
-            }),
-            stop: self.shared.stop.child_token(),
-        });
-        lock(&self.shared.table).insert(entry.id.clone(), entry.clone());
-        for listener in [Some(listeners.v4), listeners.v6].into_iter().flatten() {
-            let (shared, entry) = (self.shared.clone(), entry.clone());
-            let tasks = self.shared.tasks.clone();
-            self.shared
-                .tasks
-                .spawn(connection::accept(shared, entry, listener, tasks));
-        }
-        tracing::info!(id = %entry.id, port = entry.local_port, session = %entry.target.session_name,
-            service = %entry.target.service.label(), "tunnel open");
+        let entry = self.shared.add(request, listeners.port);
+        self.shared.serve(&entry, listeners);
         self.shared.announce(&entry.id);
         Ok(entry.look())
     }
@@ -308,10 +149,11 @@ impl Tunnels {
     fn same(&self, request: &Request) -> Option<Tunnel> {
         let table = lock(&self.shared.table);
         let entry = table.values().find(|entry| {
-            entry.target == request.target
+            entry.target.is_same_place(&request.target)
                 && entry.protocol == request.protocol
+                && entry.public == request.public
                 && match request.local_port {
-                    LocalPort::Fixed(port) | LocalPort::Preferred(port) => entry.local_port == port,
+                    LocalPort::Fixed(port) | LocalPort::Preferred(port) => entry.port() == port,
                     LocalPort::Stable => true,
                 }
         })?;
@@ -321,17 +163,55 @@ impl Tunnels {
         Some(entry.look())
     }
 
-    /// Opens stored tunnels again, each on its old port where that is free. What can't be opened
-    /// is returned with the reason.
-    pub async fn restore(&self, requests: Vec<Request>) -> Vec<(Request, OpenError)> {
-        let mut failed = Vec::new();
-        for request in requests {
-            if let Err(error) = self.open(request.clone()).await {
-                tracing::warn!(?request, %error, "tunnel not restored");
-                failed.push((request, error));
+    /// Opens a stored tunnel again, under its id and on its old port and no other: where another
+    /// program has that, the tunnel says so and waits for it.
+    ///
+    /// # Errors
+    /// [`OpenError::Closing`], or why there is no port at all.
+    pub async fn restore(&self, request: Request) -> Result<Tunnel, OpenError> {
+        let (LocalPort::Preferred(port) | LocalPort::Fixed(port)) = request.local_port else {
+            return self.open(request).await;
+        };
+        if self.shared.stop.is_cancelled() {
+            return Err(OpenError::Closing);
+        }
+        let fixed = LocalPort::Fixed(port);
+        let at = address(&request);
+        match port::bind(fixed, &[], &request.target, at).await {
+            Ok(listeners) => {
+                let entry = self.shared.add(request, listeners.port);
+                self.shared.serve(&entry, listeners);
+                self.shared.announce(&entry.id);
+                Ok(entry.look())
+            }
+            Err(error) => {
+                tracing::warn!(port, %error, "a tunnel waits for its port");
+                let entry = self.shared.add(request, port);
+                let failure = DialError {
+                    stage: Stage::Local,
+                    code: "port_busy".to_owned(),
+                    message: error.to_string(),
+                    detail: None,
+                    retry: true,
+                };
+                self.shared.note(&entry, State::PortTaken, Some(failure));
+                let shared = self.shared.clone();
+                let waiting = entry.clone();
+                self.shared.tasks.spawn(async move {
+                    loop {
+                        tokio::select! {
+                            () = waiting.stop.cancelled() => return,
+                            () = tokio::time::sleep(PORT_RETRY) => {}
+                        }
+                        if let Ok(listeners) = port::bind(fixed, &[], &waiting.target, at).await {
+                            shared.note(&waiting, State::Open, None);
+                            return shared.serve(&waiting, listeners);
+                        }
+                    }
+                });
+                Ok(entry.look())
             }
         }
-        failed
     }
 
     /// All open tunnels, oldest first.
@@ -348,28 +228,39 @@ impl Tunnels {
     /// One tunnel.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Tunnel> {
-        lock(&self.shared.table).get(id).map(|entry| entry.look())
+        self.shared.entry(id).map(|entry| entry.look())
+    }
+
+    /// What is known of a tunnel's failures: hops, times, codes. One text without secrets, to be
+    /// given to somebody who can help. `None`: unknown id.
+    #[must_use]
+    pub fn report(&self, id: &str) -> Option<String> {
+        self.shared.entry(id).map(|entry| entry.report())
+    }
+
+    /// What has to stand in the query of the first address that a browser opens, for a tunnel with
+    /// a secret. Good once, for two minutes.
+    #[must_use]
+    pub fn ticket(&self, id: &str) -> Option<String> {
+        let entry = self.shared.entry(id)?;
+        entry.secret.is_some().then(|| lock(&entry.tickets).issue())
     }
 
     /// Chooses whether a tunnel comes back when the program starts again. `false`: unknown id.
     pub fn set_keep(&self, id: &str, keep: bool) -> bool {
-        let found = match lock(&self.shared.table).get(id) {
-            Some(entry) => {
-                lock(&entry.status).keep = keep;
-                true
-            }
-            None => false,
+        let Some(entry) = self.shared.entry(id) else {
+            return false;
         };
-        if found {
-            self.shared.announce(id);
-        }
-        found
+        lock(&entry.status).keep = keep;
+        self.shared.announce(id);
+        true
     }
 
     /// Closes a tunnel and cuts its connections. Returns its last look; `None`: unknown id.
     pub fn close(&self, id: &str) -> Option<Tunnel> {
         let entry = lock(&self.shared.table).remove(id)?;
         entry.stop.cancel();
+        entry.stock.clear();
         lock(&entry.status).state = State::Closed;
         tracing::info!(id, "tunnel closed");
         self.shared.announce(id);
@@ -410,7 +301,7 @@ impl Tunnels {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing is left half-done under these locks, so a panic elsewhere does not spoil them.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -78,16 +78,15 @@ fn tunnels(dial: Arc<Direct>) -> Tunnels {
 }
 
 fn request(protocol: Protocol) -> Request {
+    let target = Target {
+        profile: "local".to_owned(),
+        session: "0190".to_owned(),
+        session_name: format!("s{}", std::process::id()),
+        service: Service::app("app"),
+    };
     Request {
-        target: Target {
-            profile: "local".to_owned(),
-            session: "0190".to_owned(),
-            session_name: format!("s{}", std::process::id()),
-            service: Service::app("app"),
-        },
-        protocol,
         local_port: LocalPort::Fixed(0),
-        keep: false,
+        ..Request::new(target, protocol)
     }
 }
 
@@ -388,9 +387,12 @@ async fn closing_cuts_connections_and_frees_the_port_for_the_next_owner() {
     );
 
     let second = tunnels(Direct::to(port));
-    assert!(second.restore(requests).await.is_empty());
+    for request in requests {
+        second.restore(request).await.unwrap();
+    }
     let look = &second.list()[0];
     assert_eq!(look.local_port, tunnel.local_port);
+    assert_eq!(look.id, tunnel.id, "it is the same one");
     let mut stream = connect(look).await;
     stream.write_all(b"pong").await.unwrap();
     stream.read_exact(&mut [0; 4]).await.unwrap();

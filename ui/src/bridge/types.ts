@@ -31,6 +31,7 @@ export type { Profile } from './generated/Profile';
 export type { Session } from './generated/Session';
 export type { SessionActions } from './generated/SessionActions';
 export type { SessionList } from './generated/SessionList';
+export type { SessionPort } from './generated/SessionPort';
 export type { SessionStatus } from './generated/SessionStatus';
 export type { Settings } from './generated/Settings';
 export type { Slot } from './generated/Slot';

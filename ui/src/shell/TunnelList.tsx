@@ -1,12 +1,13 @@
 import { Button } from 'antd';
-import { ExternalLink, X } from 'lucide-react';
+import { ExternalLink, FileText, Pin, PinOff, X } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
-import { type Tunnel, toFailure } from '@/bridge';
+import { call, type Tunnel, toFailure } from '@/bridge';
 import { openUrl } from '@/bridge/openUrl';
 import { useAction } from '@/bridge/query';
 import { formatSize } from '@/format/size';
 import { failureText } from '@/i18n/failure';
 import { CopyButton, IconButton, useToast } from '@/kit';
+import { copyText } from '@/kit/copyText';
 import styles from './shell.module.css';
 
 /** Every open tunnel with its port; open, copy, close. */
@@ -35,7 +36,19 @@ function TunnelRow({ tunnel }: { tunnel: Tunnel }) {
   const { t } = useTranslation();
   const toast = useToast();
   const close = useAction('tunnel.close');
-  const { url, last_error } = tunnel;
+  const keep = useAction('tunnel.keep');
+  const { id, url, last_error } = tunnel;
+  const failed = (thrown: unknown) => toast.failed(toFailure(thrown));
+
+  const browse = () =>
+    call('tunnel.address', { id })
+      .then((address) => openUrl(address.url))
+      .catch(failed);
+  const report = () =>
+    call('tunnel.report', { id })
+      .then(({ text }) => copyText(text))
+      .catch(failed);
+
   return (
     <div className={styles.tunnel}>
       <div className="truncate">
@@ -46,24 +59,61 @@ function TunnelRow({ tunnel }: { tunnel: Tunnel }) {
           127.0.0.1:{tunnel.local_port} · ↑{formatSize(tunnel.bytes_up)} ↓
           {formatSize(tunnel.bytes_down)}
         </small>
+        <TunnelFigures tunnel={tunnel} />
         {last_error && <small className={styles.tunnelError}>{failureText(last_error)}</small>}
       </div>
       <span className="muted">{t(`tunnels.state.${tunnel.state}`)}</span>
-      {url && (
+      <span className={styles.tunnelActions}>
+        {url && (
+          <IconButton
+            label={t('tunnels.open')}
+            icon={<ExternalLink size={14} />}
+            size="small"
+            onClick={browse}
+          />
+        )}
+        <CopyButton text={url ?? `127.0.0.1:${tunnel.local_port}`} />
         <IconButton
-          label={t('tunnels.open')}
-          icon={<ExternalLink size={14} />}
+          label={t(tunnel.keep ? 'tunnels.kept' : 'tunnels.keep')}
+          icon={tunnel.keep ? <Pin size={14} /> : <PinOff size={14} />}
           size="small"
-          onClick={() => openUrl(url).catch((thrown) => toast.failed(toFailure(thrown)))}
+          aria-pressed={tunnel.keep}
+          onClick={() => keep.mutate({ id, keep: !tunnel.keep }, { onError: toast.failed })}
         />
-      )}
-      <CopyButton text={url ?? `127.0.0.1:${tunnel.local_port}`} />
-      <IconButton
-        label={t('tunnels.close')}
-        icon={<X size={14} />}
-        size="small"
-        onClick={() => close.mutate({ id: tunnel.id }, { onError: toast.failed })}
-      />
+        {last_error && (
+          <IconButton
+            label={t('tunnels.report')}
+            icon={<FileText size={14} />}
+            size="small"
+            onClick={report}
+          />
+        )}
+        <IconButton
+          label={t('tunnels.close')}
+          icon={<X size={14} />}
+          size="small"
+          onClick={() => close.mutate({ id }, { onError: toast.failed })}
+        />
+      </span>
+    </div>
+  );
+}
+
+/** What goes through it now. */
+function TunnelFigures({ tunnel }: { tunnel: Tunnel }) {
+  const { t } = useTranslation();
+  const { rate_up, rate_down, latency_ms, connections } = tunnel;
+  const figures = [
+    connections > 0 && t('tunnels.connections', { count: connections }),
+    rate_up + rate_down > 0 &&
+      t('tunnels.rate', { up: formatSize(rate_up), down: formatSize(rate_down) }),
+    latency_ms !== null && t('tunnels.latency', { ms: latency_ms }),
+    tunnel.public && t('tunnels.public'),
+  ].filter((text) => typeof text === 'string');
+  if (figures.length === 0) return null;
+  return (
+    <div>
+      <small className="muted">{figures.join(' · ')}</small>
     </div>
   );
 }

@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
-use client::{Client, Credentials, Doorway, Error, Found, Login, discover};
+use client::{Client, Credentials, Discovered, Doorway, Error, Found, Login, Network, discover};
 
 use crate::address::{ACCESS_KEY, all_of, play, serve};
 
@@ -18,13 +18,17 @@ fn typed(address: SocketAddr) -> String {
     format!(" http://{address}/ ")
 }
 
+async fn found(address: &str) -> Result<Discovered, Error> {
+    discover(address, &Network::default()).await
+}
+
 #[tokio::test]
 async fn a_manager_and_a_web_server_are_told_apart() {
     let manager = serve(Router::new().route("/", get(async || ANNOUNCEMENT))).await;
-    let found = discover(&typed(manager)).await.unwrap();
-    assert_eq!(found.doorway, Doorway::Manager);
-    assert_eq!(found.endpoint, format!("http://{manager}"));
-    assert_eq!(found.host(), format!("127.0.0.1-{}", manager.port()));
+    let there = found(&typed(manager)).await.unwrap();
+    assert_eq!(there.doorway, Doorway::Manager);
+    assert_eq!(there.endpoint, format!("http://{manager}"));
+    assert_eq!(there.host(), format!("127.0.0.1-{}", manager.port()));
 
     let web = serve(
         Router::new()
@@ -32,30 +36,30 @@ async fn a_manager_and_a_web_server_are_told_apart() {
             .fallback(async || "<!doctype html><title>Console</title>"),
     )
     .await;
-    let found = discover(&typed(web)).await.unwrap();
-    assert_eq!(found.doorway, Doorway::WebServer);
-    assert_eq!(found.announcement.manager, "26.8.0");
+    let there = found(&typed(web)).await.unwrap();
+    assert_eq!(there.doorway, Doorway::WebServer);
+    assert_eq!(there.announcement.manager, "26.8.0");
 }
 
 #[tokio::test]
 async fn what_is_no_manager_is_named() {
     let page = serve(Router::new().fallback(async || "<html>Welcome to the hotel</html>")).await;
-    let error = discover(&typed(page)).await.unwrap_err();
+    let error = found(&typed(page)).await.unwrap_err();
     let is = |error: &Error, wanted: &Found| matches!(error, Error::NotManager { found, .. } if found == wanted);
     assert!(is(&error, &Found::Page), "{error:?}");
 
     let portal =
         serve(Router::new().fallback(async || Redirect::to("http://login.hotel.example/x"))).await;
-    let error = discover(&typed(portal)).await.unwrap_err();
+    let error = found(&typed(portal)).await.unwrap_err();
     let host = "login.hotel.example".to_owned();
     assert!(is(&error, &Found::Redirect { host }), "{error:?}");
 
     let other = serve(Router::new().fallback(async || StatusCode::NOT_FOUND)).await;
-    let error = discover(&typed(other)).await.unwrap_err();
+    let error = found(&typed(other)).await.unwrap_err();
     assert!(is(&error, &Found::Other { status: 404 }), "{error:?}");
 
     for wrong in ["", "ftp://example.com", "https://", "not an address"] {
-        let error = discover(wrong).await.unwrap_err();
+        let error = found(wrong).await.unwrap_err();
         assert!(matches!(error, Error::Address { .. }), "{wrong}: {error:?}");
     }
 }
@@ -63,7 +67,7 @@ async fn what_is_no_manager_is_named() {
 #[tokio::test]
 async fn the_wrong_scheme_is_named() {
     let plain = serve(Router::new().route("/", get(async || ANNOUNCEMENT))).await;
-    let error = discover(&format!("https://{plain}")).await.unwrap_err();
+    let error = found(&format!("https://{plain}")).await.unwrap_err();
     assert!(
         matches!(error, Error::WrongScheme { speaks: "http", .. }),
         "{error:?}"
@@ -76,7 +80,7 @@ async fn the_wrong_scheme_is_named() {
         })
     })
     .await;
-    let error = discover(&typed(gateway)).await.unwrap_err();
+    let error = found(&typed(gateway)).await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -143,7 +147,7 @@ fn login(password: &str, otp: Option<&str>) -> Login {
 #[tokio::test]
 async fn a_web_server_keeps_the_login_and_is_shown_it() {
     let endpoint = format!("http://{}", web_server().await);
-    let anonymous = Client::through(Doorway::WebServer, &endpoint, None).unwrap();
+    let anonymous = Client::behind(Doorway::WebServer, &endpoint, None).unwrap();
 
     let wrong = anonymous.log_in(&login("wrong", None)).await.unwrap_err();
     assert_eq!(wrong.status(), Some(401));
@@ -160,7 +164,7 @@ async fn a_web_server_keeps_the_login_and_is_shown_it() {
     assert_eq!(session.access_key, ACCESS_KEY);
     let through = |session| {
         let credentials = Some(Credentials::WebSession(session));
-        Client::through(Doorway::WebServer, &endpoint, credentials).unwrap()
+        Client::behind(Doorway::WebServer, &endpoint, credentials).unwrap()
     };
     let client = through(session.clone());
     assert_eq!(client.access_key(), Some(ACCESS_KEY));

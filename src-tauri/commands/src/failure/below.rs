@@ -192,6 +192,7 @@ impl From<tunnel::OpenError> for Failure {
         match &error {
             E::PortInUse { .. } => Self::new(Code::PortBusy, &error)
                 .hint("choose another port, or none: then a free one is found"),
+            E::PortRange(_) => Self::new(Code::InvalidInput, &error),
             E::Listen { .. } => Self::caused(Code::TunnelFailed, &error),
             E::Closing => Self::new(Code::ProxyFailed, &error),
         }

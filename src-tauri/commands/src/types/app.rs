@@ -96,6 +96,9 @@ pub struct AppOpen {
 pub struct OpenedApp {
     /// Address on this computer.
     pub url: String,
+    /// The address that a browser is to open: by a name of its own, and with a ticket where the
+    /// app has a secret. Good for once. `None` for what is no web page.
+    pub browser_url: Option<String>,
     /// Name of the app.
     pub app: String,
     /// Port on this computer.

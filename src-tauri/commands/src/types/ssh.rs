@@ -30,3 +30,17 @@ pub struct SshConfigStatus {
     /// The lines that make it so.
     pub block: String,
 }
+
+/// The account's own SSH key pair, which the manager puts into every new session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct SshKeypair {
+    /// The public half; `None` when each session has a pair of its own.
+    pub public_key: Option<String>,
+}
+
+/// Has the manager use a key of this computer for new sessions.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct SshKeypairUse {
+    /// The private key's file (`~/.ssh/id_ed25519`). It is sent to the manager.
+    pub file: String,
+}

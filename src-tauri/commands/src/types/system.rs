@@ -131,8 +131,41 @@ pub struct Settings {
     pub editor: Option<String>,
     /// Local port for SSH, tried first.
     pub preferred_ssh_port: Option<u16>,
+    /// Local ports that tunnels may take (`20000-29999, 31000`); the usual ones when absent.
+    pub port_pool: Option<String>,
+    /// Proxy through which other managers are reached (`http://proxy:3128`,
+    /// `socks5h://proxy:1080`); as the system says when absent.
+    pub proxy: Option<String>,
+    /// File of certificates (PEM) that are trusted beside the system's.
+    pub ca_file: Option<String>,
     /// Look for a newer version by itself.
     pub check_updates: bool,
+}
+
+/// Whether a manager can be reached in a way that is not a setting yet.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[ts(optional_fields = nullable)]
+pub struct NetworkTest {
+    /// Address of the manager; the current profile's when absent.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// As in the settings.
+    #[serde(default)]
+    pub proxy: Option<String>,
+    /// As in the settings.
+    #[serde(default)]
+    pub ca_file: Option<String>,
+}
+
+/// The manager answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct NetworkTested {
+    /// Address of the manager.
+    pub endpoint: String,
+    /// Its version.
+    pub manager: String,
+    /// Milliseconds that the answer took.
+    pub took_ms: u32,
 }
 
 impl Default for Settings {
@@ -143,6 +176,9 @@ impl Default for Settings {
             density: Density::default(),
             editor: None,
             preferred_ssh_port: None,
+            port_pool: None,
+            proxy: None,
+            ca_file: None,
             check_updates: true,
         }
     }

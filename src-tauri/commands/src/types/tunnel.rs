@@ -16,8 +16,10 @@ pub enum TunnelState {
     Connecting,
     /// Listening; the session or the manager is away.
     Waiting,
-    /// Can't listen.
+    /// The last connection failed, and waiting would not have helped.
     Failed,
+    /// Its port is taken by another program; it listens as soon as the port is free.
+    PortTaken,
     /// Closed by the user.
     Closed,
 }
@@ -39,6 +41,9 @@ pub struct Tunnel {
     pub local_port: u16,
     /// Address for a browser, for apps with pages.
     pub url: Option<String>,
+    /// The same by a name of its own, which keeps cookies apart; browsers know such names, other
+    /// programs may not.
+    pub named_url: Option<String>,
     /// How it is doing.
     pub state: TunnelState,
     /// Connections open now.
@@ -47,6 +52,12 @@ pub struct Tunnel {
     pub bytes_up: u64,
     /// Bytes that came out of it.
     pub bytes_down: u64,
+    /// Bytes each second into the session, of late.
+    pub rate_up: u64,
+    /// Bytes each second out of it, of late.
+    pub rate_down: u64,
+    /// Milliseconds that it took to reach the app the last time.
+    pub latency_ms: Option<u32>,
     /// Why the last connection broke.
     pub last_error: Option<Failure>,
     /// When it was opened.
@@ -54,6 +65,11 @@ pub struct Tunnel {
     pub created_at: Timestamp,
     /// Whether it comes back after a restart.
     pub keep: bool,
+    /// Networks whose computers may use it too; empty: everybody who can reach this computer.
+    /// `None`: this computer alone.
+    pub public: Option<Vec<String>>,
+    /// Whether a browser has to be sent by us to be served.
+    pub guarded: bool,
 }
 
 /// All tunnels.
@@ -82,6 +98,79 @@ pub struct TunnelOpen {
     #[serde(default)]
     #[ts(optional, as = "Option<_>")]
     pub keep: bool,
+    /// What goes through it; as the app says, or anything, when absent.
+    #[serde(default)]
+    pub protocol: Option<TunnelProtocol>,
+    /// Let others on the network use it.
+    #[serde(default)]
+    pub public: Option<TunnelPublic>,
+}
+
+/// What goes through a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum TunnelProtocol {
+    /// Web pages: requests are checked for where they come from, failures are shown as a page.
+    Http,
+    /// Anything.
+    Tcp,
+}
+
+/// Who else than this computer may use a tunnel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(optional_fields = nullable)]
+pub struct TunnelPublic {
+    /// Networks (`192.168.1.0/24`) or addresses; none: everybody who can reach this computer.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub allow: Vec<String>,
+    /// The user was told that others get in and wants it; without it the call is refused.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub understood: bool,
+}
+
+/// Whether a tunnel comes back after a restart.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct TunnelKeep {
+    /// The tunnel.
+    pub id: String,
+    /// Whether it does.
+    pub keep: bool,
+}
+
+/// What a browser opens to use a tunnel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct TunnelAddress {
+    /// By a name of its own, and with a ticket where the tunnel has a secret. Good for once.
+    pub url: String,
+}
+
+/// What is known of a tunnel's failures, to be given to somebody who can help.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct TunnelReport {
+    /// Hops, times and codes, without secrets.
+    pub text: String,
+}
+
+/// A port on which something listens inside a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct SessionPort {
+    /// The port.
+    pub port: u16,
+    /// The app that it belongs to, where the session names one.
+    pub app: Option<String>,
+    /// Program that listens, as far as it may be seen.
+    pub program: Option<String>,
+    /// The tunnel that leads there already.
+    pub tunnel_id: Option<String>,
+}
+
+/// Ports on which something listens inside a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct SessionPortList {
+    /// By number.
+    pub ports: Vec<SessionPort>,
 }
 
 /// Names one tunnel.

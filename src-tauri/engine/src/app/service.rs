@@ -67,9 +67,20 @@ pub(crate) async fn start(
     app: &App,
     session: &Session,
     kernels: &[KernelRow],
-    wish: Wish,
+    wish: &Wish,
 ) -> Result<Started, Problem> {
-    let service = find(session, kernels, &wish.app)?;
+    let service = match find(session, kernels, &wish.app) {
+        Ok(service) => service,
+        Err(unknown) => {
+            // Ours: whatever listens on a port may be reached by whoever may reach the session.
+            let port = wish.app.parse().ok().filter(|port| *port > 0);
+            return Ok(Started {
+                port: port.ok_or(unknown)?,
+                kernel: session::main_kernel(app, session, kernels)?,
+                was_running: true,
+            });
+        }
+    };
     let port = match wish.port {
         None => service.ports.first().copied().unwrap_or_default(),
         Some(port) if service.ports.contains(&port) => port,
@@ -90,7 +101,7 @@ pub(crate) async fn start(
         });
     }
     let answer = kernel
-        .start_service(&service.name, wish.options)
+        .start_service(&service.name, wish.options.clone())
         .await
         .unwrap_or_else(|error| ServiceAnswer::Failed {
             error: session::chain(&error),

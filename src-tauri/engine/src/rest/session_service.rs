@@ -38,7 +38,7 @@ async fn start(
         body.envs.as_deref(),
         body.arguments.as_deref(),
     )?;
-    let started = service::start(&app, &found, &kernels, wish).await?;
+    let started = service::start(&app, &found, &kernels, &wish).await?;
     let status = if started.was_running {
         "running"
     } else {

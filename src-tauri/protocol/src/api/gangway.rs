@@ -32,8 +32,12 @@ pub mod capability {
     pub const HOST_ENVIRONMENTS: &str = "host-environments";
     /// Fetching and importing images.
     pub const IMAGES: &str = "images";
+    /// `hold=1` at a service's stream: the manager connects when the first frame arrives.
+    pub const STREAM_HOLD: &str = "stream-hold";
+    /// A port number in the place of a service's name: whatever listens there.
+    pub const ANY_PORT: &str = "any-port";
     /// All of them.
-    pub const ALL: [&str; 10] = [
+    pub const ALL: [&str; 12] = [
         LOCAL_LOGIN,
         SSH_INFO,
         APP_STATE,
@@ -44,6 +48,8 @@ pub mod capability {
         NOTICES,
         HOST_ENVIRONMENTS,
         IMAGES,
+        STREAM_HOLD,
+        ANY_PORT,
     ];
 }
 

@@ -46,6 +46,10 @@ impl Host for Shells {
     fn home(&self) -> PathBuf {
         PathBuf::from(HOME)
     }
+
+    fn sockets(&self) -> PathBuf {
+        PathBuf::from("/tmp")
+    }
 }
 
 impl Shells {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig, server::Msg};
+use russh::{ChannelMsg, ChannelWriteHalf, Sig, server::Msg};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{ChildIo, ExitStatus, Host, Order, Process, ProcessControl, PtySize};
+use super::{ChildIo, ExitStatus, Host, Order, Process, ProcessControl, PtySize, inbox::Inbox};
 
 /// What is read from a process at a time.
 const CHUNK: usize = 64 << 10;
@@ -16,8 +16,12 @@ const STDERR: u32 = 1;
 type Writer = Arc<ChannelWriteHalf<Msg>>;
 
 /// Runs a process to its end, or until the client goes.
-pub(super) async fn run(host: Arc<dyn Host>, channel: Channel<Msg>, order: Order) {
-    let (reader, writer) = channel.split();
+pub(super) async fn run(
+    host: Arc<dyn Host>,
+    reader: Inbox,
+    writer: ChannelWriteHalf<Msg>,
+    order: Order,
+) {
     let writer = Arc::new(writer);
     let status = match host.spawn(order).await {
         Ok(process) => attend(process, reader, &writer).await,
@@ -31,7 +35,7 @@ pub(super) async fn run(host: Arc<dyn Host>, channel: Channel<Msg>, order: Order
     report(status, &writer).await;
 }
 
-async fn attend(process: Process, reader: ChannelReadHalf, writer: &Writer) -> ExitStatus {
+async fn attend(process: Process, reader: Inbox, writer: &Writer) -> ExitStatus {
     let Process { io, control, exit } = process;
     let (input, outputs, pty) = match io {
         ChildIo::Pty { output, input } => {
@@ -80,13 +84,13 @@ async fn pump(mut from: Box<dyn AsyncRead + Send + Unpin>, to: Writer, extended:
 }
 
 async fn feed(
-    mut reader: ChannelReadHalf,
+    mut reader: Inbox,
     mut input: Box<dyn AsyncWrite + Send + Unpin>,
     control: Box<dyn ProcessControl>,
     pty: bool,
 ) {
     let mut open = true;
-    while let Some(message) = reader.wait().await {
+    while let Some(message) = reader.next().await {
         match message {
             ChannelMsg::Data { data } if open => {
                 open = input.write_all(&data).await.is_ok() && input.flush().await.is_ok();

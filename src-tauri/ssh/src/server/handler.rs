@@ -7,13 +7,16 @@ use russh::{
     server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey},
 };
 
-use super::{Host, Order, PtySize, channel, forward, keys, sftp};
+use super::{Host, Order, PtySize, agent::Agent, channel, forward, inbox::Backlogs, keys, sftp};
 
 pub(super) struct Connection {
     host: Arc<dyn Host>,
     /// Session channels that were opened and have not been told what to do yet.
     waiting: HashMap<ChannelId, Waiting>,
     forwards: forward::Listeners,
+    backlogs: Backlogs,
+    /// The client's own keys, if it lends them.
+    agent: Option<Agent>,
 }
 
 struct Waiting {
@@ -27,6 +30,8 @@ impl Connection {
             host,
             waiting: HashMap::new(),
             forwards: forward::Listeners::default(),
+            backlogs: Backlogs::default(),
+            agent: None,
         }
     }
 
@@ -40,8 +45,13 @@ impl Connection {
             return session.channel_failure(id);
         };
         order.command = command;
+        if let Some(agent) = &self.agent {
+            let path = agent.path().display().to_string();
+            order.environ.push(("SSH_AUTH_SOCK".to_owned(), path));
+        }
         session.channel_success(id)?;
-        tokio::spawn(channel::run(self.host.clone(), channel, order));
+        let (inbox, writer) = self.backlogs.split(channel);
+        tokio::spawn(channel::run(self.host.clone(), inbox, writer, order));
         Ok(())
     }
 
@@ -107,7 +117,44 @@ impl Handler for Connection {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         self.waiting.remove(&id);
+        self.backlogs.forget(id);
         Ok(())
+    }
+
+    async fn data(
+        &mut self,
+        id: ChannelId,
+        data: &[u8],
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.backlogs.arrived(id, data.len()).await;
+        Ok(())
+    }
+
+    async fn extended_data(
+        &mut self,
+        id: ChannelId,
+        _code: u32,
+        data: &[u8],
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.backlogs.arrived(id, data.len()).await;
+        Ok(())
+    }
+
+    async fn agent_request(
+        &mut self,
+        _id: ChannelId,
+        session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        if self.agent.is_none() {
+            let folder = self.host.sockets();
+            match Agent::listen(&folder, session.handle(), self.backlogs.clone()) {
+                Ok(agent) => self.agent = Some(agent),
+                Err(error) => tracing::warn!(%error, "the client's agent can't be reached"),
+            }
+        }
+        Ok(self.agent.is_some())
     }
 
     async fn pty_request(
@@ -180,7 +227,8 @@ impl Handler for Connection {
             return session.channel_failure(id);
         };
         session.channel_success(id)?;
-        tokio::spawn(sftp::run(channel, self.host.home()));
+        let (inbox, writer) = self.backlogs.split(channel);
+        tokio::spawn(sftp::run(inbox, writer, self.host.home()));
         Ok(())
     }
 
@@ -199,6 +247,7 @@ impl Handler for Connection {
             return Ok(());
         };
         // Connecting may take long; the other channels of this connection must not wait for it.
+        let channel = self.backlogs.split(channel);
         tokio::spawn(forward::direct_tcp(channel, host.to_owned(), port, reply));
         Ok(())
     }
@@ -210,6 +259,7 @@ impl Handler for Connection {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
+        let channel = self.backlogs.split(channel);
         tokio::spawn(forward::direct_unix(channel, path.to_owned(), reply));
         Ok(())
     }
@@ -220,7 +270,8 @@ impl Handler for Connection {
         port: &mut u32,
         session: &mut Session,
     ) -> Result<bool, Self::Error> {
-        Ok(self.forwards.open(address, port, session.handle()).await)
+        let (handle, backlogs) = (session.handle(), self.backlogs.clone());
+        Ok(self.forwards.open(address, port, handle, backlogs).await)
     }
 
     async fn cancel_tcpip_forward(

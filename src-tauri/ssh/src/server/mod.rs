@@ -4,9 +4,11 @@
 //! in and starts the processes. Only public keys are accepted, and nobody is asked for a user name:
 //! the session has one user.
 
+mod agent;
 mod channel;
 mod forward;
 mod handler;
+mod inbox;
 mod keys;
 mod process;
 mod sftp;
@@ -25,11 +27,9 @@ pub use process::{ChildIo, ExitStatus, Order, Process, ProcessControl, PtySize};
 const WINDOW: u32 = 8 << 20;
 /// Largest data packet that is accepted.
 const MAX_PACKET: u32 = 64 << 10;
-/// Messages of a channel that may wait for its process. When as many wait, russh stops reading the
-/// whole connection, also the window adjustments that a process waits for which is itself held up
-/// in its output: full both ways, the two would wait for each other for ever. Clients send packets
-/// of up to 32 KiB, so this is some 64 MiB of unread input, held only while it is really unread.
-const CHANNEL_QUEUE: usize = 2048;
+/// Messages of a channel that may wait for its process before russh stops reading the connection
+/// altogether. [`inbox`] sees to it that it never comes to that.
+const CHANNEL_QUEUE: usize = 1 << 20;
 
 /// What the server needs from the session around it.
 #[async_trait]
@@ -40,6 +40,8 @@ pub trait Host: Send + Sync + 'static {
     async fn spawn(&self, order: Order) -> std::io::Result<Process>;
     /// Where relative SFTP paths begin.
     fn home(&self) -> PathBuf;
+    /// A folder that is the session's own, for sockets of forwarded agents.
+    fn sockets(&self) -> PathBuf;
 }
 
 /// An SSH server that serves connections that others accepted.

@@ -9,6 +9,11 @@ export type OpenedApp = {
  */
 url: string, 
 /**
+ * The address that a browser is to open: by a name of its own, and with a ticket where the
+ * app has a secret. Good for once. `None` for what is no web page.
+ */
+browser_url: string | null, 
+/**
  * Name of the app.
  */
 app: string, 

@@ -28,6 +28,19 @@ editor: string | null,
  */
 preferred_ssh_port: number | null, 
 /**
+ * Local ports that tunnels may take (`20000-29999, 31000`); the usual ones when absent.
+ */
+port_pool: string | null, 
+/**
+ * Proxy through which other managers are reached (`http://proxy:3128`,
+ * `socks5h://proxy:1080`); as the system says when absent.
+ */
+proxy: string | null, 
+/**
+ * File of certificates (PEM) that are trusted beside the system's.
+ */
+ca_file: string | null, 
+/**
  * Look for a newer version by itself.
  */
 check_updates: boolean, };

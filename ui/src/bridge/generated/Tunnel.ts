@@ -35,6 +35,11 @@ local_port: number,
  */
 url: string | null, 
 /**
+ * The same by a name of its own, which keeps cookies apart; browsers know such names, other
+ * programs may not.
+ */
+named_url: string | null, 
+/**
  * How it is doing.
  */
 state: TunnelState, 
@@ -51,6 +56,18 @@ bytes_up: number,
  */
 bytes_down: number, 
 /**
+ * Bytes each second into the session, of late.
+ */
+rate_up: number, 
+/**
+ * Bytes each second out of it, of late.
+ */
+rate_down: number, 
+/**
+ * Milliseconds that it took to reach the app the last time.
+ */
+latency_ms: number | null, 
+/**
  * Why the last connection broke.
  */
 last_error: Failure | null, 
@@ -61,4 +78,13 @@ created_at: string,
 /**
  * Whether it comes back after a restart.
  */
-keep: boolean, };
+keep: boolean, 
+/**
+ * Networks whose computers may use it too; empty: everybody who can reach this computer.
+ * `None`: this computer alone.
+ */
+public: Array<string> | null, 
+/**
+ * Whether a browser has to be sent by us to be served.
+ */
+guarded: boolean, };

@@ -3,4 +3,4 @@
 /**
  * How a tunnel is doing.
  */
-export type TunnelState = "open" | "connecting" | "waiting" | "failed" | "closed";
+export type TunnelState = "open" | "connecting" | "waiting" | "failed" | "port_taken" | "closed";

@@ -39,6 +39,8 @@ import type { LoginLocal } from "./LoginLocal";
 import type { LoginRemote } from "./LoginRemote";
 import type { ManagerFind } from "./ManagerFind";
 import type { ManagerFound } from "./ManagerFound";
+import type { NetworkTest } from "./NetworkTest";
+import type { NetworkTested } from "./NetworkTested";
 import type { Nothing } from "./Nothing";
 import type { OpenUrl } from "./OpenUrl";
 import type { OpenedApp } from "./OpenedApp";
@@ -62,6 +64,7 @@ import type { SessionList } from "./SessionList";
 import type { SessionListRequest } from "./SessionListRequest";
 import type { SessionLogs } from "./SessionLogs";
 import type { SessionLogsRequest } from "./SessionLogsRequest";
+import type { SessionPortList } from "./SessionPortList";
 import type { SessionRef } from "./SessionRef";
 import type { SessionRename } from "./SessionRename";
 import type { SessionSave } from "./SessionSave";
@@ -70,6 +73,8 @@ import type { SessionWait } from "./SessionWait";
 import type { Settings } from "./Settings";
 import type { SshConfigStatus } from "./SshConfigStatus";
 import type { SshInfo } from "./SshInfo";
+import type { SshKeypair } from "./SshKeypair";
+import type { SshKeypairUse } from "./SshKeypairUse";
 import type { Stats } from "./Stats";
 import type { TaskProgress } from "./TaskProgress";
 import type { TerminalOpen } from "./TerminalOpen";
@@ -85,9 +90,12 @@ import type { TransferReorder } from "./TransferReorder";
 import type { TransferResolve } from "./TransferResolve";
 import type { TransferStart } from "./TransferStart";
 import type { Tunnel } from "./Tunnel";
+import type { TunnelAddress } from "./TunnelAddress";
+import type { TunnelKeep } from "./TunnelKeep";
 import type { TunnelList } from "./TunnelList";
 import type { TunnelOpen } from "./TunnelOpen";
 import type { TunnelRef } from "./TunnelRef";
+import type { TunnelReport } from "./TunnelReport";
 import type { Unsaved } from "./Unsaved";
 import type { UpdateStatus } from "./UpdateStatus";
 import type { Tag } from "./Tag";
@@ -98,6 +106,7 @@ export interface Commands {
   "paths.show": { request: Nothing; response: PathsShown };
   "doctor.run": { request: Nothing; response: CheckList };
   "settings.get": { request: Nothing; response: Settings };
+  "network.test": { request: NetworkTest; response: NetworkTested };
   "settings.set": { request: Settings; response: Settings };
   "profile.list": { request: Nothing; response: ProfileList };
   "profile.use": { request: ProfileRef; response: ProfileList };
@@ -130,6 +139,10 @@ export interface Commands {
   "tunnel.list": { request: Nothing; response: TunnelList };
   "tunnel.open": { request: TunnelOpen; response: Tunnel };
   "tunnel.close": { request: TunnelRef; response: Nothing };
+  "tunnel.keep": { request: TunnelKeep; response: Tunnel };
+  "tunnel.address": { request: TunnelRef; response: TunnelAddress };
+  "tunnel.report": { request: TunnelRef; response: TunnelReport };
+  "tunnel.ports": { request: SessionRef; response: SessionPortList };
   "tunnel.close_all": { request: Nothing; response: Nothing };
   "proxy.status": { request: Nothing; response: ProxyStatus };
   "transfer.list": { request: Nothing; response: TransferList };
@@ -174,6 +187,10 @@ export interface Commands {
   "ssh.config_status": { request: Nothing; response: SshConfigStatus };
   "ssh.config_install": { request: Nothing; response: SshConfigStatus };
   "ssh.config_remove": { request: Nothing; response: SshConfigStatus };
+  "ssh.keypair": { request: Nothing; response: SshKeypair };
+  "ssh.keypair_generate": { request: Nothing; response: SshKeypair };
+  "ssh.keypair_use": { request: SshKeypairUse; response: SshKeypair };
+  "host.open_vscode": { request: SessionRef; response: Nothing };
   "host.open_url": { request: OpenUrl; response: Nothing };
   "host.reveal": { request: RevealPath; response: Nothing };
   "host.open_terminal": { request: SessionRef; response: Nothing };
@@ -204,6 +221,7 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "paths.show": { effect: "read", tags: [] },
   "doctor.run": { effect: "read", tags: [] },
   "settings.get": { effect: "read", tags: ["settings"] },
+  "network.test": { effect: "read", tags: [] },
   "settings.set": { effect: "change", tags: ["settings"] },
   "profile.list": { effect: "read", tags: ["profile"] },
   "profile.use": { effect: "change", tags: ["profile"] },
@@ -236,6 +254,10 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "tunnel.list": { effect: "read", tags: ["tunnel"] },
   "tunnel.open": { effect: "change", tags: ["tunnel"] },
   "tunnel.close": { effect: "change", tags: ["tunnel"] },
+  "tunnel.keep": { effect: "change", tags: ["tunnel"] },
+  "tunnel.address": { effect: "read", tags: [] },
+  "tunnel.report": { effect: "read", tags: ["tunnel"] },
+  "tunnel.ports": { effect: "read", tags: ["tunnel"] },
   "tunnel.close_all": { effect: "change", tags: ["tunnel"] },
   "proxy.status": { effect: "read", tags: ["tunnel", "transfer"] },
   "transfer.list": { effect: "read", tags: ["transfer"] },
@@ -280,6 +302,10 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "ssh.config_status": { effect: "read", tags: ["settings"] },
   "ssh.config_install": { effect: "host", tags: ["settings"] },
   "ssh.config_remove": { effect: "host", tags: ["settings"] },
+  "ssh.keypair": { effect: "read", tags: ["profile"] },
+  "ssh.keypair_generate": { effect: "destroy", tags: ["profile"] },
+  "ssh.keypair_use": { effect: "host", tags: ["profile"] },
+  "host.open_vscode": { effect: "host", tags: [] },
   "host.open_url": { effect: "host", tags: [] },
   "host.reveal": { effect: "host", tags: [] },
   "host.open_terminal": { effect: "host", tags: [] },

@@ -42,7 +42,8 @@ export function AppCard({ app, session, busy, onInstall }: Props) {
   const Icon = ICONS[app.name] ?? (page ? AppWindow : Plug);
 
   const show = (opened: OpenedApp) => {
-    if (page) openUrl(opened.url).catch((thrown) => toast.failed(toFailure(thrown)));
+    if (page)
+      openUrl(opened.browser_url ?? opened.url).catch((thrown) => toast.failed(toFailure(thrown)));
   };
   const start = () => open.mutate({ session: session.id, app: app.name }, { onSuccess: show });
 

@@ -7,6 +7,7 @@ import { useCall } from '@/bridge/query';
 import { EmptyState, ErrorState } from '@/kit';
 import { AppCard } from './AppCard';
 import { InstallPanel } from './InstallPanel';
+import { PortsPanel } from './PortsPanel';
 import styles from './session.module.css';
 
 // The SSH server has a tab of its own.
@@ -38,6 +39,7 @@ export function AppsTab({ session }: { session: Session }) {
           />
         ))}
       </div>
+      <PortsPanel session={session} />
       {installing && (
         <InstallPanel
           key={installing.name}

@@ -1,5 +1,5 @@
-import { Button, Skeleton } from 'antd';
-import { SquareTerminal } from 'lucide-react';
+import { Button, Skeleton, Space } from 'antd';
+import { CodeXml, SquareTerminal } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 import type { Session } from '@/bridge';
 import { useAction, useCall } from '@/bridge/query';
@@ -14,6 +14,7 @@ export function SshTab({ session }: { session: Session }) {
   const query = useCall('ssh.info', { session: session.id });
   const config = useCall('ssh.config_status', {});
   const terminal = useAction('host.open_terminal');
+  const editor = useAction('host.open_vscode');
   const install = useAction('ssh.config_install');
   if (query.error && !query.data) {
     return <ErrorState failure={query.error} onRetry={() => void query.refetch()} />;
@@ -26,13 +27,24 @@ export function SshTab({ session }: { session: Session }) {
         title={t('ssh.command')}
         text={t('ssh.command_text')}
         extra={
-          <Button
-            size="small"
-            icon={<SquareTerminal size={13} />}
-            onClick={() => terminal.mutate({ session: session.id }, { onError: toast.failed })}
-          >
-            {t('ssh.open_terminal')}
-          </Button>
+          <Space>
+            <Button
+              size="small"
+              icon={<CodeXml size={13} />}
+              disabled={!config.data?.installed}
+              onClick={() => editor.mutate({ session: session.id }, { onError: toast.failed })}
+              data-testid={ids.drawer.openVscode}
+            >
+              {t('ssh.open_vscode')}
+            </Button>
+            <Button
+              size="small"
+              icon={<SquareTerminal size={13} />}
+              onClick={() => terminal.mutate({ session: session.id }, { onError: toast.failed })}
+            >
+              {t('ssh.open_terminal')}
+            </Button>
+          </Space>
         }
       >
         <Copyable text={info.command} textId={ids.drawer.sshCommand} copyId={ids.drawer.sshCopy} />

@@ -6,6 +6,7 @@ import { AccountSection } from './AccountSection';
 import { AppearanceSection } from './AppearanceSection';
 import { DoctorSection } from './DoctorSection';
 import { EngineSection } from './EngineSection';
+import { NetworkSection } from './NetworkSection';
 import { PathsSection } from './PathsSection';
 import { SshSection } from './SshSection';
 import styles from './settings.module.css';
@@ -19,6 +20,7 @@ export function SettingsPage() {
         <AppearanceSection />
         <AccountSection />
         <SshSection />
+        <NetworkSection />
         <EngineSection />
         {inWindow() && <UpdateSection />}
         <DoctorSection />

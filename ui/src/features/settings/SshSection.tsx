@@ -62,15 +62,15 @@ export function SshSection() {
       {settings && (
         <Row label={t('settings.ssh_port')}>
           <InputNumber
-            min={1024}
-            max={65_535}
+            min={1025}
+            max={65_534}
             precision={0}
             value={settings.preferred_ssh_port}
             placeholder={t('launch.automatic')}
             aria-label={t('settings.ssh_port')}
             onBlur={(event) => {
               const port = Number.parseInt(event.target.value, 10);
-              set({ preferred_ssh_port: port >= 1024 && port <= 65_535 ? port : null });
+              set({ preferred_ssh_port: port >= 1025 && port <= 65_534 ? port : null });
             }}
           />
         </Row>

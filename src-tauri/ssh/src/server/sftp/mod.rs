@@ -12,9 +12,10 @@ mod wire;
 use std::path::PathBuf;
 
 use bytes::{Buf, BytesMut};
-use russh::{Channel, ChannelMsg, server::Msg};
+use russh::{ChannelMsg, ChannelWriteHalf, server::Msg};
 use tokio::runtime::Handle;
 
+use super::inbox::Inbox;
 use files::Files;
 use wire::{Fields, MAX_PACKET, Replies};
 
@@ -22,20 +23,19 @@ use wire::{Fields, MAX_PACKET, Replies};
 const SEND_AT: usize = 512 << 10;
 
 /// Serves one client until it closes the channel.
-pub(super) async fn run(channel: Channel<Msg>, home: PathBuf) {
+pub(super) async fn run(inbox: Inbox, writer: ChannelWriteHalf<Msg>, home: PathBuf) {
     let runtime = Handle::current();
-    let served = tokio::task::spawn_blocking(move || serve(&runtime, channel, home)).await;
+    let served = tokio::task::spawn_blocking(move || serve(&runtime, inbox, writer, home)).await;
     if let Err(error) = served {
         tracing::warn!(%error, "sftp ended badly");
     }
 }
 
-fn serve(runtime: &Handle, channel: Channel<Msg>, home: PathBuf) {
-    let (mut reader, writer) = channel.split();
+fn serve(runtime: &Handle, mut inbox: Inbox, writer: ChannelWriteHalf<Msg>, home: PathBuf) {
     let mut files = Files::new(home);
     let mut received = BytesMut::new();
     let mut replies = Replies::default();
-    while let Some(message) = runtime.block_on(reader.wait()) {
+    while let Some(message) = runtime.block_on(inbox.next()) {
         match message {
             ChannelMsg::Data { data } if received.is_empty() => received = BytesMut::from(data),
             ChannelMsg::Data { data } => received.extend_from_slice(&data),
@@ -69,7 +69,7 @@ fn serve(runtime: &Handle, channel: Channel<Msg>, home: PathBuf) {
     });
 }
 
-fn send(runtime: &Handle, writer: &russh::ChannelWriteHalf<Msg>, replies: &mut Replies) -> bool {
+fn send(runtime: &Handle, writer: &ChannelWriteHalf<Msg>, replies: &mut Replies) -> bool {
     if replies.0.is_empty() {
         return true;
     }

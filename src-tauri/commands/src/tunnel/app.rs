@@ -1,0 +1,91 @@
+//! Apps opened through a tunnel.
+
+use client::protocol::api::gangway::{AppPresence, capability};
+use client::protocol::service_port::ServiceProtocol;
+use client::{Client, StartOptions};
+use tunnel::{LocalPort, Protocol, Request, Secret, Service};
+
+use super::{browser_url, no_such_app, pool, preferred_port, protocol, services, target};
+use crate::context::Context;
+use crate::session::find_running;
+use crate::table::Surface;
+use crate::types::{AppOpen, Failure, FailureCode, OpenedApp};
+
+pub(crate) async fn open(context: &Context, request: AppOpen) -> Result<OpenedApp, Failure> {
+    let proxy = context.proxy()?;
+    let profile = context.profile_name()?;
+    let client = context.client_of(&profile).await?;
+    let row = find_running(&client, &request.session).await?;
+    let ports = services(&row);
+    let found = ports
+        .iter()
+        .find(|port| port.name == request.app)
+        .ok_or_else(|| no_such_app(&row, &request.app))?;
+    let id = row.session_id.to_string();
+    check_presence(&client, &id, &request.app).await?;
+    // The first connection starts the app: what is wrong with it is better said now than on its
+    // page.
+    let options = StartOptions {
+        port: None,
+        envs: request.envs.clone(),
+        arguments: request.arguments.clone(),
+    };
+    drop(client.connect_service(&id, &request.app, &options).await?);
+    let service = Service::App {
+        name: request.app.clone(),
+        port: None,
+        arguments: request.arguments,
+        envs: request.envs,
+    };
+    // A port that was asked for is that port, or the reason why not.
+    let local_port = match request.port {
+        Some(port) => LocalPort::Fixed(port),
+        None => preferred_port(context, &service)?,
+    };
+    // A port that the user asked for is opened in a browser as a rule.
+    let protocol = match found.protocol {
+        ServiceProtocol::Preopen => Protocol::Http,
+        other => protocol(other),
+    };
+    let mut wanted = Request::new(target(profile, &row, service), protocol);
+    wanted.local_port = local_port;
+    // From a window a browser is opened, and no other program of anybody needs to be let in.
+    if protocol == Protocol::Http && context.surface() == Surface::Window {
+        wanted.secret = Some(Secret::random());
+    }
+    proxy.tunnels().set_pool(pool(context)?);
+    let opened = proxy.open_tunnel(wanted).await?;
+    Ok(OpenedApp {
+        browser_url: browser_url(&proxy, &opened),
+        url: opened
+            .url()
+            .unwrap_or_else(|| format!("127.0.0.1:{}", opened.local_port)),
+        app: request.app,
+        local_port: opened.local_port,
+        session: id,
+        tunnel_id: opened.id,
+    })
+}
+
+async fn check_presence(client: &Client, session: &str, app: &str) -> Result<(), Failure> {
+    if !client.has(capability::APP_STATE).await? {
+        return Ok(());
+    }
+    let apps = client.app_states(session).await?;
+    match apps.into_iter().find(|known| known.name == app) {
+        Some(known) if known.state == AppPresence::Missing => {
+            let message = format!("{} is not there in this session", known.title);
+            let failure = Failure::new(FailureCode::AppMissing, message);
+            Err(match known.needs {
+                _ if known.installable => {
+                    failure.hint(format!("install it: `gangway app install SESSION {app}`"))
+                }
+                Some(program) => failure.hint(format!(
+                    "it could be installed if this computer had {program}"
+                )),
+                None => failure,
+            })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,67 @@
+import { Button, Input } from 'antd';
+import { useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { useAction } from '@/bridge/query';
+import { ErrorState, Section } from '@/kit';
+import { ids } from '@/testids';
+import { Row } from './Row';
+import { useSettings } from './useSettings';
+
+/** The way to managers, tried before it is relied on, and the ports of tunnels. */
+export function NetworkSection() {
+  const { t } = useTranslation();
+  const { settings, set } = useSettings();
+  const [endpoint, setEndpoint] = useState('');
+  const test = useAction('network.test');
+  if (!settings) return null;
+  const { proxy, ca_file, port_pool } = settings;
+
+  const field = (key: 'proxy' | 'ca_file' | 'port_pool', placeholder: string) => (
+    <Row label={t(`network.${key === 'port_pool' ? 'pool' : key}`)}>
+      <Input
+        key={settings[key]}
+        defaultValue={settings[key] ?? ''}
+        placeholder={placeholder}
+        aria-label={t(`network.${key === 'port_pool' ? 'pool' : key}`)}
+        data-testid={ids.settings.network(key)}
+        onBlur={(event) => {
+          const text = event.target.value.trim() || null;
+          if (text !== settings[key]) set({ [key]: text });
+        }}
+      />
+    </Row>
+  );
+
+  return (
+    <Section title={t('network.title')} text={t('network.text')}>
+      {field('port_pool', port_pool ?? '20000-29999')}
+      {field('proxy', proxy ?? t('launch.automatic'))}
+      {field('ca_file', ca_file ?? t('launch.automatic'))}
+      <Row label={t('network.test_endpoint')}>
+        <Input
+          value={endpoint}
+          placeholder="https://manager.example.com"
+          aria-label={t('network.test_endpoint')}
+          onChange={(event) => setEndpoint(event.target.value)}
+        />
+        <Button
+          loading={test.isPending}
+          onClick={() => test.mutate({ endpoint: endpoint || null, proxy, ca_file })}
+          data-testid={ids.settings.networkTest}
+        >
+          {t('network.test')}
+        </Button>
+      </Row>
+      {test.error && <ErrorState failure={test.error} />}
+      {test.data && (
+        <p role="status">
+          {t('network.tested', {
+            endpoint: test.data.endpoint,
+            ms: test.data.took_ms,
+            version: test.data.manager,
+          })}
+        </p>
+      )}
+    </Section>
+  );
+}
