@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::home::Home;
-use crate::process::{eventually, finish, program, run};
+use crate::process::{eventually, finish, run};
 
 /// How long anything may take that a busy build machine does.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,7 +55,18 @@ impl Computer {
     /// # Errors
     /// When the folders can't be made.
     pub fn new() -> Result<Self> {
-        let mut home = Home::new()?;
+        Self::at(Home::new()?)
+    }
+
+    /// The same for an ordinary user, also when root runs the test.
+    ///
+    /// # Errors
+    /// When the folders can't be made.
+    pub fn of_ordinary_user() -> Result<Self> {
+        Self::at(Home::of_ordinary_user()?)
+    }
+
+    fn at(mut home: Home) -> Result<Self> {
         let passphrase = home.path("passphrase");
         fs::write(&passphrase, "only for this test\n")?;
         home.set("GANGWAY_PASSPHRASE_FILE", &passphrase);
@@ -68,10 +79,17 @@ impl Computer {
     /// # Errors
     /// When engine or login fail.
     pub fn logged_in() -> Result<Self> {
-        let computer = Self::new()?;
-        computer.gangway(&["engine", "start"])?;
-        computer.gangway(&["login", "--keychain", "file"])?;
-        Ok(computer)
+        Self::new()?.log_in()
+    }
+
+    /// Starts the engine and logs its owner in, with the encrypted file as keychain.
+    ///
+    /// # Errors
+    /// When engine or login fail.
+    pub fn log_in(self) -> Result<Self> {
+        self.gangway(&["engine", "start"])?;
+        self.gangway(&["login", "--keychain", "file"])?;
+        Ok(self)
     }
 
     /// The home, for its paths and for other programs.
@@ -98,7 +116,7 @@ impl Computer {
         let mut command = self.home.command("timeout");
         command
             .args(["--kill-after=5", "180"])
-            .arg(program("gangway"));
+            .arg(self.home.program("gangway"));
         command.args(arguments).stdin(std::process::Stdio::null());
         command
     }

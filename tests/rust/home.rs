@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,6 +12,17 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::process::{Running, finish, program, run};
+
+/// How the desktop's keyring is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keyring {
+    /// Open, as after a login to a desktop.
+    Unlocked,
+    /// There, and nobody unlocks it.
+    Locked,
+    /// Not there: no session bus.
+    Absent,
+}
 
 /// A computer's user who has never started Gangway.
 ///
@@ -21,8 +33,13 @@ pub struct Home {
     // Dropped in this order: first what runs, then the folders.
     services: Vec<Running>,
     variables: Vec<(OsString, OsString)>,
+    /// Who runs the programs, when it is not who runs the test.
+    user: Option<u32>,
     folder: TempDir,
 }
+
+/// A user id that nobody has, for what root must not do.
+const ORDINARY: u32 = 54_321;
 
 impl Home {
     /// Folders only: no display, no session bus.
@@ -35,6 +52,7 @@ impl Home {
         let mut home = Self {
             services: Vec::new(),
             variables: Vec::new(),
+            user: None,
             folder,
         };
         for name in ["home", "run", "gangway", "bin"] {
@@ -63,12 +81,60 @@ impl Home {
     /// # Errors
     /// When one of these programs is missing or does not start.
     pub fn desktop() -> Result<Self> {
+        Self::desktop_with(Keyring::Unlocked)
+    }
+
+    /// A desktop whose keyring is as told.
+    ///
+    /// # Errors
+    /// When one of the programs is missing or does not start.
+    pub fn desktop_with(keyring: Keyring) -> Result<Self> {
         let mut home = Self::new()?;
         home.calm_desktop()?;
         home.start_display()?;
-        home.start_bus()?;
-        home.unlock_keyring()?;
+        match keyring {
+            Keyring::Unlocked => {
+                home.start_bus()?;
+                home.unlock_keyring()?;
+            }
+            Keyring::Locked => {
+                home.start_bus()?;
+                home.lock_keyring()?;
+            }
+            Keyring::Absent => {}
+        }
         Ok(home)
+    }
+
+    /// The home of an ordinary user, also when root runs the test; its programs are copies that
+    /// this user can reach.
+    ///
+    /// # Errors
+    /// When the folders can't be made or the programs can't be copied.
+    pub fn of_ordinary_user() -> Result<Self> {
+        let mut home = Self::new()?;
+        if !nix::unistd::geteuid().is_root() {
+            return Ok(home);
+        }
+        home.user = Some(ORDINARY);
+        let programs = home.path("programs");
+        fs::create_dir(&programs)?;
+        for name in ["gangway", "gangway-engine", "gangway-runner"] {
+            fs::copy(program(name), programs.join(name)).with_context(|| name.to_owned())?;
+        }
+        run(Command::new("chown")
+            .args(["-R", &format!("{ORDINARY}:{ORDINARY}")])
+            .arg(home.path("")))?;
+        Ok(home)
+    }
+
+    /// One of our programs, as this home's user can reach it.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        match self.user {
+            Some(_) => self.path("programs").join(name),
+            None => program(name),
+        }
     }
 
     /// A path in the home's own folder: `home`, `run`, `gangway`, `bin`, or below.
@@ -102,6 +168,10 @@ impl Home {
         }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.path("home"));
+        if let Some(user) = self.user {
+            // As root this also leaves all other groups.
+            command.uid(user).gid(user);
+        }
         command
     }
 
@@ -111,7 +181,7 @@ impl Home {
     /// When it fails, or prints no JSON.
     pub fn gangway(&self, arguments: &[&str]) -> Result<serde_json::Value> {
         let text = run(self
-            .command(program("gangway"))
+            .command(self.program("gangway"))
             // First: what follows `--` belongs to somebody else.
             .arg("--json")
             .args(arguments))?;
@@ -207,6 +277,18 @@ impl Home {
         Ok(())
     }
 
+    /// The daemon without a password: what is to be kept has to wait for one, and there is nobody
+    /// to give it.
+    fn lock_keyring(&mut self) -> Result<()> {
+        let mut command = self.command("gnome-keyring-daemon");
+        command
+            .args(["--foreground", "--components=secrets"])
+            .env_remove("DISPLAY")
+            .stderr(Stdio::null());
+        self.service(&mut command)?;
+        Ok(())
+    }
+
     fn unlock_keyring(&mut self) -> Result<()> {
         let mut command = self.command("gnome-keyring-daemon");
         command
@@ -249,12 +331,12 @@ impl Home {
                 .flatten()
                 .filter_map(|session| session["id"].as_str())
             {
-                let mut rm = self.command(program("gangway"));
+                let mut rm = self.command(self.program("gangway"));
                 let _ = finish(rm.args(["session", "rm", "--force", "--yes", id]));
             }
         }
         for stop in [["proxy", "stop"], ["engine", "stop"]] {
-            let _ = finish(self.command(program("gangway")).args(stop));
+            let _ = finish(self.command(self.program("gangway")).args(stop));
         }
     }
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::computer::{Computer, PATIENCE};
 use tests::files;
-use tests::process::{Running, eventually, finish, run};
+use tests::process::{Running, eventually, figure, finish, run};
 
 /// A session, and the configuration with which the system's programs find it.
 struct Peers {
@@ -196,11 +196,17 @@ fn big_file(size: u64) -> Result<()> {
         ensure!(there == digest, "{what} up changed the file");
         let started = Instant::now();
         run(down).with_context(|| format!("{what} down"))?;
-        println!(
-            "{what:6} {} MiB: up {:.0} MiB/s, down {:.0} MiB/s",
-            size >> 20,
-            (size >> 20) as f64 / took_up.as_secs_f64(),
-            (size >> 20) as f64 / started.elapsed().as_secs_f64()
+        figure(
+            &format!(
+                "{} MiB by `{what}` through `ssh-proxy`, up / down",
+                size >> 20
+            ),
+            "same bytes",
+            format!(
+                "{:.0} / {:.0} MiB/s",
+                (size >> 20) as f64 / took_up.as_secs_f64(),
+                (size >> 20) as f64 / started.elapsed().as_secs_f64()
+            ),
         );
         ensure!(
             files::sha256(&back)? == digest,
@@ -255,18 +261,28 @@ fn big_file(size: u64) -> Result<()> {
 }
 
 #[test]
+fn small_files_come_back_the_same() -> Result<()> {
+    small_files(300)
+}
+
+#[test]
+#[ignore = "long: part of the full run"]
 fn two_thousand_small_files_come_back_the_same() -> Result<()> {
-    const COUNT: usize = 2000;
+    small_files(2000)
+}
+
+fn small_files(count: usize) -> Result<()> {
     let peers = Peers::new()?;
     let tree = peers.computer.path("tree");
-    files::many(&tree, COUNT)?;
+    files::many(&tree, count)?;
     let odd = tree.join("with space ünd 한글 'quotes' $HOME");
     fs::create_dir(&odd)?;
     fs::write(odd.join("-leading dash\tand tab"), "odd")?;
     let tell = |what: &str, started: Instant| {
-        println!(
-            "{what}: {:.1} s for {COUNT} files",
-            started.elapsed().as_secs_f64()
+        figure(
+            &format!("{count} small files by `{what}`, there and back"),
+            "same bytes",
+            format!("{:.1} s", started.elapsed().as_secs_f64()),
         );
     };
 

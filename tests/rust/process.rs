@@ -113,6 +113,12 @@ pub fn eventually<T>(
     }
 }
 
+/// Tells what was measured: `cargo xtask test --full` collects these lines in `tests/figures.md`.
+/// `bar` is what it has to reach, empty where nothing was promised.
+pub fn figure(what: &str, bar: &str, measured: impl std::fmt::Display) {
+    println!("figure: {what} | {bar} | {measured}");
+}
+
 /// Whether a web server answers on this port of the loopback address.
 #[must_use]
 pub fn answers_http(port: u64) -> bool {

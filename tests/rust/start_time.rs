@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tests::computer::Computer;
+use tests::process::figure;
 
 /// From the command to the first SSH prompt, median.
 const LIMIT: Duration = Duration::from_millis(300);
@@ -22,9 +23,10 @@ fn start_time() -> Result<()> {
     let computer = Computer::logged_in()?;
     let pid = computer.engine()?["pid"].as_u64().context("pid")?;
     let weight = pss(pid)?;
-    println!(
-        "engine without sessions: {:.1} MiB (PSS)",
-        weight as f64 / 1024.0
+    figure(
+        "engine without sessions, PSS",
+        &format!("{} MiB", LIMIT_KIB / 1024),
+        format!("{:.1} MiB", weight as f64 / 1024.0),
     );
 
     computer.gangway(&["ssh-config", "install", "--yes"])?;
@@ -49,15 +51,19 @@ fn start_time() -> Result<()> {
         }
     }
     let (half, median) = (median(&mut launched), median(&mut reached));
-    println!(
-        "{count} starts: RUNNING after {half:.0?}, first answer over SSH after {median:.0?} \
-         (fastest {:.0?}, slowest {:.0?})",
-        reached[0],
-        reached[reached.len() - 1]
+    figure(
+        &format!("from `session launch` to the first answer over `ssh-proxy`, median of {count}"),
+        &format!("{LIMIT:.0?}"),
+        format!(
+            "{median:.0?} (fastest {:.0?}, slowest {:.0?}; RUNNING after {half:.0?})",
+            reached[0],
+            reached[reached.len() - 1]
+        ),
     );
-    println!(
-        "engine after them: {:.1} MiB (PSS)",
-        pss(pid)? as f64 / 1024.0
+    figure(
+        &format!("engine after {count} sessions, PSS"),
+        "",
+        format!("{:.1} MiB", pss(pid)? as f64 / 1024.0),
     );
     ensure!(median < LIMIT, "{median:?} is over {LIMIT:?}");
     ensure!(weight < LIMIT_KIB, "{weight} KiB is over {LIMIT_KIB} KiB");

@@ -161,6 +161,42 @@ fn a_tunnel_comes_back_on_its_port() -> Result<()> {
     Ok(())
 }
 
+/// The next host meets the dying one: its socket still takes calls, its lock is still held, its
+/// socket file is removed when it is the other's already.
+#[test]
+fn a_host_that_is_killed_is_replaced_at_once() -> Result<()> {
+    let computer = Computer::logged_in()?;
+    computer.launch("tunnels", &[])?;
+    start_counting(&computer, "tunnels")?;
+    computer.gangway(&["tunnel", "open", "tunnels", "8000", "--background"])?;
+    let mut last = 0;
+    for round in 0..20 {
+        let pid = host_pid(&computer).with_context(|| format!("round {round}"))?;
+        ensure!(pid != last, "round {round}: the host was not replaced");
+        last = pid;
+        // Nobody waits for its end.
+        let signal = if round % 2 == 0 { "-KILL" } else { "-TERM" };
+        run(Command::new("kill").args([signal, &pid.to_string()]))?;
+        if round % 3 == 0 {
+            // A command that changes something must not be lost, and not be done twice.
+            let tunnel = computer
+                .gangway(&["tunnel", "open", "tunnels", "9000", "--background"])
+                .with_context(|| format!("round {round}"))?;
+            let id = tunnel["id"].as_str().context("id")?;
+            computer.gangway(&["tunnel", "close", id])?;
+        }
+        let list = computer
+            .gangway(&["tunnel", "ls"])
+            .with_context(|| format!("round {round}"))?;
+        ensure!(rows(&list, "tunnels")?.len() == 1, "round {round}: {list}");
+    }
+    // Told to end while it ends.
+    let pid = host_pid(&computer)?;
+    run(Command::new("kill").args(["-TERM", &pid.to_string()]))?;
+    computer.gangway(&["proxy", "stop"])?;
+    Ok(())
+}
+
 fn host_pid(computer: &Computer) -> Result<u64> {
     let status: Value = computer.gangway(&["proxy", "status"])?;
     status["pid"].as_u64().with_context(|| status.to_string())

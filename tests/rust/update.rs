@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tests::home::Home;
-use tests::process::{answers_http, eventually, run};
+use tests::process::{answers_http, eventually, figure, run};
 use tests::window::Window;
 
 /// Where the test packages look for updates; the same address is in xtask.
@@ -62,6 +62,7 @@ async fn package_is_updated_to_the_next_while_a_tunnel_stays_open() -> Result<()
     server.tamper.store(false, Ordering::Release);
     window.click("settings.update-check").await?;
     window.text_with("settings.page", NEWS).await?;
+    let asked = Instant::now();
     window.click("settings.update-install").await?;
     eventually("the new version", Duration::from_secs(60), || {
         Ok(installed_version()?.starts_with(&version).then_some(()))
@@ -70,7 +71,13 @@ async fn package_is_updated_to_the_next_while_a_tunnel_stays_open() -> Result<()
         "the tunnel on its old port",
         Duration::from_secs(20),
         || Ok(answers_http(port).then_some(())),
-    )
+    )?;
+    figure(
+        "from \"Install\" to the next version, its tunnel on the old port",
+        "",
+        format!("{:.1} s", asked.elapsed().as_secs_f64()),
+    );
+    Ok(())
 }
 
 fn from_environment(name: &str) -> Result<PathBuf> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tests::computer::{Computer, named, rows};
-use tests::process::{finish, program};
+use tests::process::{figure, finish, program};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: compiles parts of code-server and fetches 700 MB"]
@@ -45,7 +45,7 @@ async fn vscode_is_installed_and_serves_its_page() -> Result<()> {
     }
     ensure!(installed.status.success() && state == "ready", "{lines}");
     let took = started.elapsed().as_secs_f64();
-    println!("code-server installed in {took:.0} s");
+    figure("code-server installed from npm", "", format!("{took:.0} s"));
 
     let opened = computer.gangway(&["app", "open", "editor", "vscode", "--print-url"])?;
     let url = opened["url"].as_str().context("url")?;

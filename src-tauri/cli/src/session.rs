@@ -112,6 +112,17 @@ pub(crate) async fn run(program: &Program, verb: SessionVerb) -> Result<ExitCode
         } => {
             remove(program, sessions, force, !no_wait).await?;
         }
+        SessionVerb::Save { session, into } => {
+            let request = SessionSave {
+                session,
+                folder: into.folder,
+                path: into.path,
+            };
+            let saved: Saved = program.table.ask("session.save", &request).await?;
+            program.output.answer(&saved, |saved| {
+                format!("{} files saved ({}).", saved.files, size(saved.bytes))
+            });
+        }
         SessionVerb::Exec { session, command } => {
             let request = SessionExec { session, command };
             let ran: ExecResult = program.table.ask("session.exec", &request).await?;

@@ -243,8 +243,22 @@ impl Table {
                 let message = "the desktop app owns tunnels and transfers";
                 Err(Failure::new(FailureCode::ProxyFailed, message).hint("quit the app instead"))
             }
-            Some(_) => socket::ask_to_leave(&self.context, false).await,
+            Some(_) => self.ask_proxy_to_leave().await,
             None => Ok(()),
+        }
+    }
+
+    /// One that is on its way out already can't be asked, and need not be.
+    async fn ask_proxy_to_leave(&self) -> Result<(), Failure> {
+        let end = tokio::time::Instant::now() + seat::PATIENCE;
+        loop {
+            match socket::ask_to_leave(&self.context, false).await {
+                Err(failure) if tokio::time::Instant::now() >= end => return Err(failure),
+                Err(_) if ::proxy::held_by(self.context.paths()).is_some() => {
+                    tokio::time::sleep(seat::MOMENT).await;
+                }
+                _ => return Ok(()),
+            }
         }
     }
 
@@ -278,8 +292,9 @@ impl Table {
     /// Stops what this process owns, in order. Unfinished transfers go on at the next start.
     pub async fn close(&self) {
         if let Some(proxy) = self.context.seat().leave() {
-            proxy.stop().await;
+            // While the lock is still ours: afterwards the socket may be that of the next host.
             let _ = std::fs::remove_file(self.context.paths().proxy_socket());
+            proxy.stop().await;
         }
     }
 

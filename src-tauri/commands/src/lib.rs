@@ -8,6 +8,7 @@ mod account_remote;
 mod app;
 pub mod bindings;
 mod context;
+mod doctor;
 mod editor;
 mod engine;
 mod environment;

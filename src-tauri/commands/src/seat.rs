@@ -17,7 +17,9 @@ use crate::types::{Failure, FailureCode, Tag};
 
 /// How long a host may take to come up or to leave. Leaving waits for bytes that are on their
 /// way.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+/// How often is looked whether a host that ends has ended.
+pub(crate) const MOMENT: Duration = Duration::from_millis(20);
 
 /// The host while this process is it.
 #[derive(Default)]
@@ -41,9 +43,21 @@ impl Seat {
     }
 }
 
-/// Becomes the host.
+/// Becomes the host. One that serves is there to stay, and is an error; one that does no longer is
+/// about to end, and is waited for.
 pub(crate) async fn sit(context: &Context, holder: Holder) -> Result<ProxyHost, Failure> {
-    Ok(try_sit(context, holder).await?)
+    let end = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match try_sit(context, holder).await {
+            Err(StartError::Held(by)) if tokio::time::Instant::now() < end => {
+                if proxy::socket::connect(context.paths()).await.is_ok() {
+                    return Err(StartError::Held(by).into());
+                }
+                tokio::time::sleep(MOMENT).await;
+            }
+            sat => return Ok(sat?),
+        }
+    }
 }
 
 async fn try_sit(context: &Context, holder: Holder) -> Result<ProxyHost, StartError> {

@@ -7,7 +7,6 @@ use proxy::ProxyHost;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use settings::Paths;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::context::Context;
 use crate::seat;
-use crate::table::{self, Surface};
+use crate::table::{self, Effect, Surface};
 use crate::types::{Failure, FailureCode};
 
 /// No request is larger; somebody who sends more has lost his way.
@@ -35,6 +34,10 @@ enum Frame {
     },
     /// End; with `hand_over`, so that somebody else goes on with everything.
     Leave { hand_over: bool },
+    /// The command runs now: whoever asked must not ask another host as well.
+    Begun,
+    /// This process is the host no longer; nothing was done.
+    Gone,
     /// What came of it.
     Answer { value: Value },
     /// Why nothing came of it.
@@ -63,7 +66,8 @@ async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Fra
         .map_err(io::Error::other)
 }
 
-/// Has the host run a command; starts a host when there is none.
+/// Has the host run a command; starts a host when there is none. One that ends meanwhile has not
+/// done it, and the next one is asked.
 pub(crate) async fn forward(
     context: &Context,
     name: &str,
@@ -78,35 +82,58 @@ pub(crate) async fn forward(
             .passphrase()
             .map(|it| it.expose_secret().to_owned()),
     };
-    let stream = match proxy::socket::connect(context.paths()).await {
-        Ok(stream) => stream,
-        Err(_) => {
-            seat::start_daemon().await?;
-            connect_soon(context.paths())
-                .await
-                .map_err(|error| broken(&error))?
-        }
-    };
-    match ask(stream, &call).await.map_err(|error| broken(&error))? {
-        Frame::Answer { value } => Ok(value),
-        Frame::Failed { failure } => Err(failure),
-        Frame::Call { .. } | Frame::Leave { .. } => {
-            Err(broken(&io::Error::other("an answer was expected")))
+    let harmless = table::command(name).is_some_and(|it| it.effect == Effect::Read);
+    let end = tokio::time::Instant::now() + seat::PATIENCE;
+    loop {
+        let asked = match proxy::socket::connect(context.paths()).await {
+            Ok(stream) => ask_once(stream, &call, harmless).await,
+            Err(error) => {
+                seat::start_daemon().await?;
+                Asked::Nobody(error)
+            }
+        };
+        match asked {
+            Asked::Done(outcome) => return outcome,
+            Asked::Nobody(error) if tokio::time::Instant::now() >= end => {
+                return Err(broken(&error));
+            }
+            Asked::Nobody(_) => tokio::time::sleep(seat::MOMENT).await,
         }
     }
 }
 
-/// Between a host that leaves and the next one there is nobody for a moment.
-async fn connect_soon(paths: &Paths) -> io::Result<UnixStream> {
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for _ in 0..100 {
-        match proxy::socket::connect(paths).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+/// What came of asking one host.
+enum Asked {
+    Done(Result<Value, Failure>),
+    /// It ended before it began, so that another one may be asked.
+    Nobody(io::Error),
+}
+
+/// `harmless`: it does not matter when two hosts do it.
+async fn ask_once(stream: UnixStream, call: &Frame, harmless: bool) -> Asked {
+    let mut stream = BufReader::new(stream);
+    let mut begun = false;
+    if let Err(error) = write(&mut stream, call).await {
+        return Asked::Nobody(error);
     }
-    Err(last)
+    loop {
+        match read(&mut stream).await {
+            Ok(Some(Frame::Begun)) => begun = true,
+            Ok(Some(Frame::Answer { value })) => return Asked::Done(Ok(value)),
+            Ok(Some(Frame::Failed { failure })) => return Asked::Done(Err(failure)),
+            Ok(Some(Frame::Gone)) => return Asked::Nobody(io::ErrorKind::ConnectionReset.into()),
+            Ok(None) if harmless || !begun => {
+                return Asked::Nobody(io::ErrorKind::UnexpectedEof.into());
+            }
+            Err(error) if harmless || !begun => return Asked::Nobody(error),
+            Ok(None) => return Asked::Done(Err(broken(&io::ErrorKind::UnexpectedEof.into()))),
+            Err(error) => return Asked::Done(Err(broken(&error))),
+            Ok(Some(Frame::Call { .. } | Frame::Leave { .. })) => {
+                let error = io::Error::other("an answer was expected");
+                return Asked::Done(Err(broken(&error)));
+            }
+        }
+    }
 }
 
 async fn ask(stream: UnixStream, frame: &Frame) -> io::Result<Frame> {
@@ -189,7 +216,6 @@ pub(crate) async fn serve(
             }
         }
     };
-    let _ = std::fs::remove_file(context.paths().proxy_socket());
     told.cancel();
     tasks.close();
     tasks.wait().await;
@@ -198,6 +224,8 @@ pub(crate) async fn serve(
 
 async fn settle(context: &Context, host: &ProxyHost, end: End) {
     context.seat().leave();
+    // While the lock is still ours: afterwards the socket may be that of the next host.
+    let _ = std::fs::remove_file(context.paths().proxy_socket());
     match end {
         End::HandOver => host.hand_over().await,
         End::Stop => host.stop().await,
@@ -242,10 +270,15 @@ async fn converse(context: Context, stream: UnixStream, tell: Leaving) -> io::Re
                 let _ = tell.send((end, stream)).await;
                 return Ok(());
             }
-            Some(Frame::Answer { .. } | Frame::Failed { .. }) => {
+            Some(Frame::Answer { .. } | Frame::Failed { .. } | Frame::Begun | Frame::Gone) => {
                 return Err(io::Error::other("a call was expected"));
             }
         };
+        if context.seat().host().is_none() {
+            write(&mut stream, &Frame::Gone).await?;
+            continue;
+        }
+        write(&mut stream, &Frame::Begun).await?;
         let answer = tokio::select! {
             answer = run(context.with_profile(profile), &name, payload) => answer,
             // Nothing comes while a call runs, except the end.
@@ -253,6 +286,12 @@ async fn converse(context: Context, stream: UnixStream, tell: Leaving) -> io::Re
         };
         let frame = match answer {
             Ok(value) => Frame::Answer { value },
+            // It needs the host, and that has left in this moment.
+            Err(failure)
+                if failure.code == FailureCode::ProxyFailed && context.seat().host().is_none() =>
+            {
+                Frame::Gone
+            }
             Err(failure) => Frame::Failed { failure },
         };
         write(&mut stream, &frame).await?;

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use client::protocol::version::ApiVersion;
-use settings::{Config, Program};
+use settings::Config;
 
-use crate::context::{Context, store};
+use crate::context::Context;
 use crate::types::{
-    AppInfo, Check, CheckList, CheckState, Failure, FailureCode, Nothing, OpenUrl, PathsShown,
-    RevealPath, SessionRef, Settings, Tag, UpdateStatus,
+    AppInfo, Failure, FailureCode, Nothing, OpenUrl, PathsShown, RevealPath, SessionRef, Settings,
+    Tag, UpdateStatus,
 };
 
 pub(crate) async fn info(_: &Context, _: Nothing) -> Result<AppInfo, Failure> {
@@ -131,148 +131,4 @@ pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path)
         .map(|dir| dir.join(program))
         .find(|file| file.is_file())
-}
-
-pub(crate) async fn doctor(context: &Context, _: Nothing) -> Result<CheckList, Failure> {
-    let mut checks = vec![configuration(context), runtime_dir(context)];
-    checks.extend([
-        program(Program::Engine),
-        program(Program::Runner),
-        tool("bwrap", "sandbox", "bubblewrap"),
-        tool("pasta", "network", "passt"),
-        tool("ssh", "ssh", "openssh-client"),
-    ]);
-    checks.push(engine(context).await);
-    checks.push(keychain(context).await);
-    checks.push(manager(context).await);
-    Ok(CheckList { checks })
-}
-
-fn check(name: &str, state: CheckState, detail: impl Into<String>, fix: Option<String>) -> Check {
-    Check {
-        name: name.to_owned(),
-        state,
-        detail: detail.into(),
-        fix,
-    }
-}
-
-fn failed(name: &str, failure: Failure) -> Check {
-    check(name, CheckState::Failed, failure.message, failure.hint)
-}
-
-fn configuration(context: &Context) -> Check {
-    let path = context.paths().config_file().display().to_string();
-    let read = context.config().and_then(|config| {
-        for name in config.profile_names() {
-            config.profile(&name)?;
-        }
-        Ok(config.preferences::<Settings>()?)
-    });
-    match read {
-        Ok(_) => check("configuration", CheckState::Ok, path, None),
-        Err(failure) => check(
-            "configuration",
-            CheckState::Failed,
-            failure.message,
-            Some(format!("correct or remove {path}")),
-        ),
-    }
-}
-
-fn runtime_dir(context: &Context) -> Check {
-    let dir = &context.paths().runtime_dir;
-    match settings::private_dir(dir) {
-        Ok(()) => check("sockets", CheckState::Ok, dir.display().to_string(), None),
-        Err(error) => failed("sockets", error.into()),
-    }
-}
-
-fn program(program: Program) -> Check {
-    match settings::find(program) {
-        Ok(path) => check(
-            program.name(),
-            CheckState::Ok,
-            path.display().to_string(),
-            None,
-        ),
-        Err(error) => failed(program.name(), error.into()),
-    }
-}
-
-fn tool(program: &str, name: &str, package: &str) -> Check {
-    match on_path(program) {
-        Some(path) => check(name, CheckState::Ok, path.display().to_string(), None),
-        None => check(
-            name,
-            CheckState::Failed,
-            format!("the program {program} is missing"),
-            Some(format!("install the package {package}")),
-        ),
-    }
-}
-
-async fn engine(context: &Context) -> Check {
-    match crate::engine::status(context, Nothing {}).await {
-        Ok(status) if status.running => {
-            let detail = format!(
-                "{} (version {}, {} live sessions)",
-                status.endpoint.unwrap_or_default(),
-                status.version.unwrap_or_default(),
-                status.sessions.unwrap_or_default()
-            );
-            check("engine", CheckState::Ok, detail, None)
-        }
-        Ok(_) => check(
-            "engine",
-            CheckState::Warning,
-            "the engine of this computer does not run",
-            Some("start it: `gangway engine start`".to_owned()),
-        ),
-        Err(failure) => failed("engine", failure),
-    }
-}
-
-async fn keychain(context: &Context) -> Check {
-    let kind = match context
-        .profile_name()
-        .and_then(|name| context.profile(&name))
-    {
-        Ok(profile) => profile.keychain,
-        Err(failure) => return failed("keychain", failure),
-    };
-    let status = context.keychain().status(store(kind)).await;
-    let (state, fix) = match status.state {
-        keychain::State::Ready => (CheckState::Ok, None),
-        keychain::State::Locked => (CheckState::Warning, Some("unlock it".to_owned())),
-        keychain::State::Absent => (
-            CheckState::Warning,
-            Some("use an encrypted file: `gangway login --keychain file`".to_owned()),
-        ),
-    };
-    check("keychain", state, status.detail, fix)
-}
-
-async fn manager(context: &Context) -> Check {
-    let asked = async {
-        let client = context.client().await?;
-        let found = client.announcement().await?.clone();
-        client.check_login().await?;
-        Ok::<_, Failure>(format!(
-            "{}: manager {}, API {}",
-            client.endpoint(),
-            found.manager,
-            found.version
-        ))
-    };
-    match asked.await {
-        Ok(detail) => check("manager", CheckState::Ok, detail, None),
-        Err(failure) if failure.code == FailureCode::NotLoggedIn => check(
-            "manager",
-            CheckState::Warning,
-            failure.message,
-            failure.hint,
-        ),
-        Err(failure) => failed("manager", failure),
-    }
 }

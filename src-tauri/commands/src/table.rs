@@ -166,7 +166,7 @@ table! {
     commands {
         "app.info" Nothing => AppInfo, Read, ALL, Here, [] => crate::system::info;
         "paths.show" Nothing => PathsShown, Read, ALL, Here, [] => crate::system::paths;
-        "doctor.run" Nothing => CheckList, Read, ALL, Here, [] => crate::system::doctor;
+        "doctor.run" Nothing => CheckList, Read, ALL, Here, [] => crate::doctor::run;
         "settings.get" Nothing => Settings, Read, ALL, Here, [Settings] => crate::system::get_settings;
         "network.test" NetworkTest => NetworkTested, Read, ALL, Here, [] => crate::network::test;
         "settings.set" Settings => Settings, Change, ALL, Here, [Settings] => crate::system::set_settings;

@@ -4,9 +4,8 @@ use crate::context::Context;
 use crate::file::{inner_path, local_path};
 use crate::session::find_running;
 use crate::types::{
-    Conflict, Failure, FailureCode, Links, Location, Nothing, OnFinish, Overwrite, Transfer,
-    TransferList, TransferOptions, TransferRef, TransferReorder, TransferResolve, TransferStart,
-    TransferState,
+    Failure, FailureCode, Links, Location, Nothing, OnFinish, Overwrite, Transfer, TransferList,
+    TransferOptions, TransferRef, TransferReorder, TransferResolve, TransferStart,
 };
 
 pub(crate) async fn list(context: &Context, _: Nothing) -> Result<TransferList, Failure> {
@@ -69,7 +68,7 @@ pub(crate) async fn start(
     let start = transfer::Start {
         profile,
         items,
-        overwrite: request.overwrite.into(),
+        overwrite: request.overwrite,
         links: request.links.into(),
         checksum: request.checksum,
         limit_bps: request.limit_bps,
@@ -82,11 +81,7 @@ pub(crate) async fn start(
 
 /// The place meant, by what does not change: a session by its id, a local path from the root.
 /// A `/` at the end says "into this directory" and is kept.
-async fn place(
-    context: &Context,
-    profile: &str,
-    location: Location,
-) -> Result<transfer::Location, Failure> {
+async fn place(context: &Context, profile: &str, location: Location) -> Result<Location, Failure> {
     Ok(match location {
         Location::Local { path } => {
             let into = path.ends_with('/');
@@ -94,12 +89,12 @@ async fn place(
             if into && !path.ends_with('/') {
                 path.push('/');
             }
-            transfer::Location::Local { path }
+            Location::Local { path }
         }
         Location::Session { session, path } => {
             let client = context.client_of(profile).await?;
             let row = find_running(&client, &session).await?;
-            transfer::Location::Session {
+            Location::Session {
                 session: row.session_id.to_string(),
                 path,
             }
@@ -110,7 +105,7 @@ async fn place(
             if into && !path.ends_with('/') {
                 path.push('/');
             }
-            transfer::Location::Folder { folder, path }
+            Location::Folder { folder, path }
         }
     })
 }
@@ -160,10 +155,7 @@ pub(crate) async fn resolve(
         return Err(Failure::new(FailureCode::InvalidInput, message));
     }
     let queue = context.proxy()?.transfers().clone();
-    Ok(queue
-        .resolve(&request.id, request.overwrite.into())
-        .await?
-        .into())
+    Ok(queue.resolve(&request.id, request.overwrite).await?.into())
 }
 
 pub(crate) async fn clear(context: &Context, _: Nothing) -> Result<Nothing, Failure> {
@@ -175,9 +167,9 @@ impl From<transfer::Transfer> for Transfer {
     fn from(transfer: transfer::Transfer) -> Self {
         Self {
             id: transfer.id,
-            src: transfer.src.into(),
-            dst: transfer.dst.into(),
-            state: transfer.state.into(),
+            src: transfer.src,
+            dst: transfer.dst,
+            state: transfer.state,
             bytes: transfer.bytes,
             total: transfer.total,
             files: transfer.files,
@@ -188,52 +180,9 @@ impl From<transfer::Transfer> for Transfer {
             seconds: transfer.seconds,
             sha256: transfer.sha256,
             failure: transfer.failure.map(Failure::from),
-            conflict: transfer.conflict.map(|conflict| Conflict {
-                path: conflict.path,
-                src_size: conflict.src_size,
-                dst_size: conflict.dst_size,
-                src_modified: conflict.src_modified,
-                dst_modified: conflict.dst_modified,
-            }),
+            conflict: transfer.conflict,
             created_at: transfer.created_at,
             finished_at: transfer.finished_at,
-        }
-    }
-}
-
-impl From<transfer::Location> for Location {
-    fn from(location: transfer::Location) -> Self {
-        match location {
-            transfer::Location::Local { path } => Self::Local { path },
-            transfer::Location::Session { session, path } => Self::Session { session, path },
-            transfer::Location::Folder { folder, path } => Self::Folder { folder, path },
-        }
-    }
-}
-
-impl From<transfer::State> for TransferState {
-    fn from(state: transfer::State) -> Self {
-        use transfer::State as S;
-        match state {
-            S::Queued => Self::Queued,
-            S::Running => Self::Running,
-            S::Paused => Self::Paused,
-            S::Waiting => Self::Waiting,
-            S::Done => Self::Done,
-            S::Failed => Self::Failed,
-            S::Cancelled => Self::Cancelled,
-            S::Conflict => Self::Conflict,
-        }
-    }
-}
-
-impl From<Overwrite> for transfer::Overwrite {
-    fn from(overwrite: Overwrite) -> Self {
-        match overwrite {
-            Overwrite::Ask => Self::Ask,
-            Overwrite::Always => Self::Always,
-            Overwrite::Never => Self::Never,
-            Overwrite::Newer => Self::Newer,
         }
     }
 }

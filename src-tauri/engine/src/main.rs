@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use engine::Options;
 use runtime::Runtimes;
 use runtime::container::{ContainerConfig, Containers};
-use runtime::sandbox::{Sandbox, SandboxConfig};
+use runtime::sandbox::{self, Host, Sandbox, SandboxConfig};
 use settings::{ContainerSocket, Paths, Program};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
@@ -38,6 +38,14 @@ struct Arguments {
         env = "GANGWAY_LOG"
     )]
     log_level: String,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Looks whether this computer can run sessions, writes what was found as JSON, and ends.
+    Probe,
 }
 
 /// Days of logs that are kept.
@@ -52,6 +60,9 @@ fn main() -> Result<()> {
     if let Some(data_dir) = &arguments.data_dir {
         paths.engine_dir = std::path::absolute(data_dir)?;
     }
+    if let Some(Verb::Probe) = arguments.verb {
+        return probe(&paths);
+    }
     settings::private_dir(&paths.engine_dir)?;
     let _log = start_log(&paths.engine_dir, &arguments.log_level)?;
     tokio::runtime::Builder::new_multi_thread()
@@ -60,6 +71,16 @@ fn main() -> Result<()> {
         .enable_all()
         .build()?
         .block_on(run(paths, arguments.listen))
+}
+
+fn probe(paths: &Paths) -> Result<()> {
+    let host = Host::this(&paths.engine_dir, &settings::find(Program::Runner)?);
+    let findings = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(sandbox::probe(&host));
+    println!("{}", serde_json::to_string(&findings)?);
+    Ok(())
 }
 
 async fn run(paths: Paths, listen: SocketAddr) -> Result<()> {

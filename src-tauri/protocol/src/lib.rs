@@ -7,6 +7,7 @@
 pub mod api;
 pub mod binary_size;
 pub mod name;
+pub mod probe;
 pub mod problem;
 pub mod runner;
 pub mod service_port;

@@ -372,6 +372,22 @@ pub struct Metric {
     pub rate: Option<String>,
 }
 
+impl Metric {
+    /// A value without a limit.
+    #[must_use]
+    pub fn plain(current: impl ToString, unit: &str) -> Self {
+        Self {
+            current: current.to_string(),
+            capacity: None,
+            pct: "0.00".to_owned(),
+            unit_hint: unit.to_owned(),
+            max: None,
+            avg: None,
+            rate: None,
+        }
+    }
+}
+
 /// What the owner of a session should know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {

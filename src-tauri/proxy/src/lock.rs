@@ -4,10 +4,15 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use settings::Paths;
+
+/// How long [`held_by`] holds the lock at most, and how often it may be met at it.
+const GLANCE: Duration = Duration::from_millis(1);
+const GLANCES: u32 = 5;
 
 /// Which program is the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -55,10 +60,18 @@ pub(crate) enum Refused {
 impl Lock {
     pub(crate) fn take(path: &Path, holder: Holder) -> Result<Self, Refused> {
         let mut file = open(path).map_err(Refused::Io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Refused::Held(read(&mut file))),
-            Err(TryLockError::Error(error)) => return Err(Refused::Io(error)),
+        let mut glances = GLANCES;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                // It may be somebody who only looks whether it is held.
+                Err(TryLockError::WouldBlock) if glances > 0 => {
+                    glances -= 1;
+                    std::thread::sleep(GLANCE);
+                }
+                Err(TryLockError::WouldBlock) => return Err(Refused::Held(read(&mut file))),
+                Err(TryLockError::Error(error)) => return Err(Refused::Io(error)),
+            }
         }
         let held = HeldBy {
             holder,

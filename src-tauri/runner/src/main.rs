@@ -1,5 +1,10 @@
 //! The launcher of sandboxes and what runs inside them, in one program: it is shown inside every
 //! session, so there is nothing else to install there.
+//!
+//! Inside it is the session's SSH and SFTP server, web terminal, services, logs and statistics;
+//! outside, the supervisor that makes the sandbox and notes its end. Hidden here are namespaces,
+//! bubblewrap and what a session's first process owes its children. Others start the program and
+//! speak to it in the messages of `protocol::runner`; nothing is linked.
 
 use std::process::ExitCode;
 
@@ -17,6 +22,7 @@ fn main() -> ExitCode {
         Some("launch") => launch::supervise(),
         Some("enter") => launch::enter(),
         Some("try-overlay") => launch::try_overlay(),
+        Some("probe") => launch::probe(),
         Some("session") => session::run(&rest),
         Some("container") => container::run(),
         Some("exec") => exec::run(rest),

@@ -16,6 +16,8 @@ use crate::{Owner, RuntimeError};
 const FIRST: u32 = 0x7000_0000;
 /// How many of them are used.
 const COUNT: u32 = 0x0f00_0000;
+/// Where the choice is kept, in the engine's data directory.
+const FILE: &str = "session-user";
 
 /// The user for the sessions below `data_dir`: chosen once, kept, and different for each engine.
 /// `None` when the engine is no root: then sessions run as its own user.
@@ -23,11 +25,8 @@ pub(crate) fn owner(data_dir: &Path) -> Result<Option<Owner>, RuntimeError> {
     if !nix::unistd::Uid::effective().is_root() {
         return Ok(None);
     }
-    let file = data_dir.join("session-user");
-    let kept = fs::read_to_string(&file)
-        .ok()
-        .and_then(|text| text.trim().parse::<u32>().ok());
-    let uid = match kept.filter(|uid| (FIRST..FIRST + COUNT).contains(uid)) {
+    let file = data_dir.join(FILE);
+    let uid = match kept(data_dir) {
         Some(uid) => uid,
         None => {
             let uid = choose(data_dir).ok_or_else(|| RuntimeError::NotAllowed {
@@ -39,6 +38,21 @@ pub(crate) fn owner(data_dir: &Path) -> Result<Option<Owner>, RuntimeError> {
         }
     };
     Ok(Some(Owner { uid, gid: uid }))
+}
+
+/// The same, or the one that would be chosen; nothing is written.
+pub(super) fn would_be(data_dir: &Path) -> Option<Owner> {
+    if !nix::unistd::Uid::effective().is_root() {
+        return None;
+    }
+    let uid = kept(data_dir).or_else(|| choose(data_dir))?;
+    Some(Owner { uid, gid: uid })
+}
+
+fn kept(data_dir: &Path) -> Option<u32> {
+    let text = fs::read_to_string(data_dir.join(FILE)).ok()?;
+    let uid = text.trim().parse().ok()?;
+    (FIRST..FIRST + COUNT).contains(&uid).then_some(uid)
 }
 
 fn choose(data_dir: &Path) -> Option<u32> {

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -274,7 +274,8 @@ impl Kernel for RunnerKernel {
         }
     }
 
-    async fn save_unsaved(&self, directory: &Path) -> Result<Saved, RuntimeError> {
+    async fn save_unsaved(&self, directory: OwnedFd) -> Result<Saved, RuntimeError> {
+        let directory = Arc::new(directory);
         let unsaved = self.unsaved(MOST_SAVED).await?;
         let mut saved = Saved::default();
         for file in unsaved.listed {
@@ -284,7 +285,7 @@ impl Kernel for RunnerKernel {
                 Err(RuntimeError::Fault(fault)) if fault.kind == FaultKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            let (directory, owner) = (directory.to_owned(), self.found.owner);
+            let (directory, owner) = (Arc::clone(&directory), self.found.owner);
             let copied = tokio::task::spawn_blocking(move || {
                 save::copy(&source, &directory, &file.path, owner)
             })

@@ -24,7 +24,7 @@ pub mod sandbox;
 mod save;
 mod spec;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -163,8 +163,8 @@ pub trait Kernel: Send + Sync {
     /// Files of the home that are lost when the session ends; at most `limit` are counted.
     async fn unsaved(&self, limit: usize) -> Result<Unsaved, RuntimeError>;
 
-    /// Copies the unsaved files into a directory of the host, given to [`Runtime::owner`].
-    async fn save_unsaved(&self, directory: &Path) -> Result<Saved, RuntimeError>;
+    /// Copies the unsaved files into an open directory of the host, given to [`Runtime::owner`].
+    async fn save_unsaved(&self, directory: OwnedFd) -> Result<Saved, RuntimeError>;
 
     /// The directory with what the session changed of its image's files (the upper one of an
     /// overlay), from which [`image::ImageStore::commit`] makes an image. `None` when it can't
@@ -199,7 +199,7 @@ pub trait Home: Send + Sync {
     async fn unsaved(&self, limit: usize) -> Result<Unsaved, RuntimeError>;
 
     /// Copies them into a directory of the host, given to [`Runtime::owner`].
-    async fn save_unsaved(&self, directory: &Path) -> Result<Saved, RuntimeError>;
+    async fn save_unsaved(&self, directory: OwnedFd) -> Result<Saved, RuntimeError>;
 }
 
 /// A machine that a runtime offers.

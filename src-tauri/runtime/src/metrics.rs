@@ -24,19 +24,14 @@ pub(crate) fn float(value: u64) -> f64 {
 
 /// One metric.
 pub(crate) fn metric(current: f64, capacity: Option<f64>, unit: &str) -> Metric {
-    let pct = match capacity {
-        Some(capacity) if capacity > 0.0 => current / capacity * 100.0,
-        _ => 0.0,
-    };
-    Metric {
-        current: decimal(current, 3),
-        capacity: capacity.map(|value| decimal(value, 3)),
-        pct: format!("{pct:.2}"),
-        unit_hint: unit.to_owned(),
-        max: None,
-        avg: None,
-        rate: None,
+    let mut metric = Metric::plain(decimal(current, 3), unit);
+    if let Some(capacity) = capacity {
+        metric.capacity = Some(decimal(capacity, 3));
+        if capacity > 0.0 {
+            metric.pct = format!("{:.2}", current / capacity * 100.0);
+        }
     }
+    metric
 }
 
 /// What was counted at one moment.

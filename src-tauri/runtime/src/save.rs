@@ -8,14 +8,14 @@ use std::{
     path::{Component, Path},
 };
 
-use rustix::fs::{CWD, Mode, OFlags, fchown, mkdirat, openat};
+use rustix::fs::{Mode, OFlags, fchown, mkdirat, openat};
 
 use crate::Owner;
 
-/// Copies one file to `path` below `directory`; gives its size.
+/// Copies one file to `path` below the open `directory`; gives its size.
 pub(crate) fn copy(
     source: &File,
-    directory: &Path,
+    directory: &OwnedFd,
     path: &str,
     owner: Option<Owner>,
 ) -> io::Result<u64> {
@@ -30,12 +30,7 @@ pub(crate) fn copy(
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     };
     let open_directory = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-    let mut at: OwnedFd = openat(
-        CWD,
-        directory,
-        OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY,
-        Mode::empty(),
-    )?;
+    let mut at = directory.try_clone()?;
     for name in parents {
         match mkdirat(&at, *name, Mode::from_raw_mode(0o755)) {
             Ok(()) => {
@@ -99,13 +94,14 @@ mod tests {
         let source = dir.path().join("source");
         fs::write(&source, "hello").unwrap();
         let open = || File::open(&source).unwrap();
-        assert_eq!(copy(&open(), &folder, "a/b/c.txt", None).unwrap(), 5);
+        let opened = File::open(&folder).unwrap().into();
+        assert_eq!(copy(&open(), &opened, "a/b/c.txt", None).unwrap(), 5);
         assert_eq!(
             fs::read_to_string(folder.join("a/b/c.txt")).unwrap(),
             "hello"
         );
-        assert!(copy(&open(), &folder, "../x", None).is_err());
-        assert!(copy(&open(), &folder, "link/x", None).is_err());
+        assert!(copy(&open(), &opened, "../x", None).is_err());
+        assert!(copy(&open(), &opened, "link/x", None).is_err());
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
     }
 }

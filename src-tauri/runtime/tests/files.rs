@@ -138,7 +138,10 @@ async fn what_is_lost_at_the_end_is_told_and_can_be_saved() {
         .collect();
     assert_eq!(names, [".bashrc", "big", "deep/small"]);
     assert!(kernel.unsaved(1).await.unwrap().truncated);
-    let saved = kernel.save_unsaved(&target).await.unwrap();
+    let saved = kernel
+        .save_unsaved(std::fs::File::open(&target).unwrap().into())
+        .await
+        .unwrap();
     assert_eq!(saved.files, 3);
     assert_eq!(
         fs::read_to_string(target.join("deep/small")).unwrap(),

@@ -35,9 +35,8 @@ async fn engine_of_another_test() {
     std::future::pending::<()>().await;
 }
 
-#[tokio::test]
-async fn a_killed_engine_leaves_its_sessions_to_the_next() {
-    let world = World::new();
+/// Has another engine start a session, and kills that engine.
+async fn killed_engine(world: &World) -> KernelId {
     let mut engine = tokio::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "engine_of_another_test", "--nocapture"])
         .env(ENGINE, world.dir.path())
@@ -53,7 +52,13 @@ async fn a_killed_engine_leaves_its_sessions_to_the_next() {
     };
     engine.start_kill().unwrap();
     engine.wait().await.unwrap();
+    id
+}
 
+#[tokio::test]
+async fn a_killed_engine_leaves_its_sessions_to_the_next() {
+    let world = World::new();
+    let id = killed_engine(&world).await;
     let next = world.reopened();
     let kernel = next.adopt(id).await.unwrap().expect("the session is gone");
     let ran = sh(&*kernel, "cat note; kill -0 $(cat pid) && echo same").await;
@@ -125,6 +130,56 @@ async fn a_session_whose_supervisor_is_killed_is_lost_with_all_its_processes() {
     }
     assert!(sh_fails(&*kernel).await);
     world.close().await;
+}
+
+/// The engine dies before it has written down which process is the network's, and everything else
+/// of the session with it.
+#[tokio::test]
+async fn the_network_of_a_session_that_was_killed_whole_is_found() {
+    let world = World::new();
+    for known in [true, false] {
+        let id = killed_engine(&world).await;
+        let file = world
+            .dir
+            .path()
+            .join(format!("data/kernels/{id}/kernel.json"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let Some(pasta) = record["pasta"]["pid"].as_i64() else {
+            // A computer without a network has nothing that could be left.
+            return world.close().await;
+        };
+        let name = std::fs::read(format!("/proc/{pasta}/cmdline")).unwrap();
+        assert!(name.starts_with(format!("gangway-pasta-{id}\0").as_bytes()));
+        let supervisor = record["supervisor"]["pid"].as_i64().unwrap();
+        record["pasta"] = serde_json::Value::Null;
+        std::fs::write(&file, record.to_string()).unwrap();
+        let next = world.reopened();
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(i32::try_from(supervisor).unwrap()),
+            nix::sys::signal::Signal::SIGKILL,
+        )
+        .unwrap();
+        until_gone(supervisor, "the supervisor").await;
+        if known {
+            assert!(next.adopt(id).await.unwrap().is_none());
+        } else {
+            assert!(next.sweep(&[]).await.unwrap().contains(&id));
+        }
+        until_gone(pasta, "pasta").await;
+    }
+    world.close().await;
+}
+
+async fn until_gone(pid: i64, what: &str) {
+    let process = std::path::PathBuf::from(format!("/proc/{pid}"));
+    for _ in 0..1000 {
+        if !process.exists() || is_zombie(pid) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{what} is left");
 }
 
 fn is_zombie(pid: i64) -> bool {
@@ -200,7 +255,7 @@ async fn a_restarted_kernel_keeps_its_home_and_its_keys() {
     assert_eq!(names, ["note"]);
     assert!(home.open_file("../kernel.json").await.is_err());
     let folder = world.folder("folder");
-    assert_eq!(home.save_unsaved(&folder).await.unwrap().files, 1);
+    assert_eq!(home.save_unsaved(std::fs::File::open(&folder).unwrap().into()).await.unwrap().files, 1);
     assert_eq!(
         std::fs::read_to_string(folder.join("note")).unwrap(),
         "kept\n"

@@ -2,28 +2,29 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
-/// A file or folder somewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A place where files are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Location {
-    /// On this computer; an absolute path.
+    /// On this computer.
     Local {
-        /// Where.
+        /// Absolute path.
         path: String,
     },
-    /// In a session; a relative path begins at the session's home.
+    /// In a session.
     Session {
-        /// The session's id.
+        /// Its id; a name as well where a user says it.
         session: String,
-        /// Where.
+        /// Absolute, or below the session's home.
         path: String,
     },
     /// In a data folder.
     Folder {
-        /// The folder's name or id.
+        /// Name or id.
         folder: String,
-        /// Where, from the folder's top.
+        /// Path in the folder; empty for its root.
         path: String,
     },
 }
@@ -76,17 +77,18 @@ pub enum Place {
     Folder(String),
 }
 
-/// What happens to a file that is there already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What to do when a file is in the way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum Overwrite {
-    /// The transfer stops and asks; see [`State::Conflict`].
+    /// Stop and ask.
+    #[default]
     Ask,
-    /// It is replaced.
+    /// Replace it.
     Always,
-    /// It stays.
+    /// Leave it.
     Never,
-    /// It is replaced when the source was changed later.
+    /// Replace it when the source was changed later.
     Newer,
 }
 
@@ -114,25 +116,26 @@ pub enum OnFinish {
     Quit,
 }
 
-/// How a transfer is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Where a transfer is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
+#[ts(rename = "TransferState")]
 pub enum State {
     /// Waits for its turn.
     Queued,
     /// Moves bytes.
     Running,
-    /// The user stopped it; it goes on where it was.
+    /// Stopped by the user; goes on where it was.
     Paused,
-    /// The other end is out of reach; it is tried again by itself.
+    /// The session or the manager is away; goes on by itself.
     Waiting,
-    /// Everything is there and checked.
+    /// All there, and checked.
     Done,
-    /// It ended with [`Transfer::failure`]; a retry goes on where it was.
+    /// Stopped by an error; a retry goes on where it was.
     Failed,
-    /// The user gave it up; nothing unfinished is left.
+    /// Given up by the user; nothing unfinished is left.
     Cancelled,
-    /// A file is there already and the user is to choose; see [`Transfer::conflict`].
+    /// A file is in the way; the user has to say what to do.
     Conflict,
 }
 
@@ -266,8 +269,8 @@ pub enum FailureCode {
     Protocol,
 }
 
-/// A file that is there already.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A file that is in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct Conflict {
     /// Where.
     pub path: String,
@@ -276,7 +279,9 @@ pub struct Conflict {
     /// Bytes of what is there.
     pub dst_size: u64,
     /// When the source was changed.
+    #[ts(type = "string | null")]
     pub src_modified: Option<Timestamp>,
     /// When what is there was changed.
+    #[ts(type = "string | null")]
     pub dst_modified: Option<Timestamp>,
 }

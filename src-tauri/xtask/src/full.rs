@@ -1,18 +1,26 @@
 //! `cargo xtask test --full`: what takes too long for every commit.
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::build;
+use crate::figures::Figures;
 use crate::package::{self, Packages};
-use crate::run::{Steps, cargo, command, has, root, shown};
-use crate::setup::RUNNER_TARGET;
+use crate::run::{Steps, cargo, command, has, output, shown};
+use crate::setup::{self, Need, RUNNER_TARGET};
+
+/// Programs that both kinds of packages have to hold.
+const PROGRAMS: &[&str] = &[
+    "gangway",
+    "gangway-desktop",
+    "gangway-engine",
+    "gangway-runner",
+];
 
 /// Release builds, large counts, one package updated to the next, and the licence and advisory
-/// check by cargo-deny.
+/// check by cargo-deny. Leaves its figures in `tests/figures.md`.
 pub(crate) fn everything(steps: &mut Steps) -> Result<()> {
+    let mut figures = Figures::new();
+    steps.step("set-up of the long tests", || setup::everything(Need::Full))?;
     steps.step("licences and advisories (cargo deny)", deny)?;
     steps.step("lints of the runner on its own target", || {
         let mut clippy = cargo();
@@ -28,59 +36,36 @@ pub(crate) fn everything(steps: &mut Steps) -> Result<()> {
         shown(clippy.args(["--", "-D", "warnings"]))
     })?;
     steps.step("release builds", package::release)?;
-    steps.step("large counts and long runs", figures)?;
+    steps.step("large counts and long runs", || long_tests(&mut figures))?;
+    steps.step("benches", || benches(&mut figures))?;
     let packages = steps.step("two packages, signed", package::two_versions)?;
-    steps.step("one package updated to the next", || update(&packages))
+    steps.step("packages hold what they should", || contents(&packages))?;
+    steps.step("one package updated to the next", || {
+        update(&packages, &mut figures)
+    })?;
+    figures.write(steps.done(), steps.took())
 }
 
-/// Where the last figures are kept.
-const FIGURES: &str = "tests/figures.txt";
-
-/// Runs the tests that are left out of every commit, against release builds, and keeps what they
-/// have measured.
-fn figures() -> Result<()> {
-    let mut tests = build::workspace("test");
-    tests
-        .args([
-            "--tests",
-            "--",
-            "--ignored",
-            "--test-threads=1",
-            "--nocapture",
-        ])
-        .args(["--skip", "package_"])
-        .env("GANGWAY_PROGRAMS", package::release_dir())
-        .stdout(Stdio::piped());
-    let mut running = tests.spawn().context("cargo test")?;
-    let mut kept = String::from("Measured by `cargo xtask test --full` with release builds.\n\n");
-    if let Some(output) = running.stdout.take() {
-        for line in BufReader::new(output).lines() {
-            let line = line?;
-            println!("{line}");
-            if let Some(figure) = figure(&line) {
-                kept.push_str(figure);
-                kept.push('\n');
-            }
-        }
-    }
-    let status = running.wait()?;
-    if !status.success() {
-        bail!("the long tests failed ({status})");
-    }
-    std::fs::write(root().join(FIGURES), kept).context(FIGURES)
+/// Runs the tests that are left out of every commit against release builds. Those that wait for
+/// surroundings which another test makes are no tests by themselves.
+fn long_tests(figures: &mut Figures) -> Result<()> {
+    figures.of_tests(
+        build::workspace("test")
+            .args(["--tests", "--", "--ignored", "--test-threads=1"])
+            .args(["--nocapture", "--skip", "package_", "--skip", "inside_"])
+            .env("GANGWAY_PROGRAMS", package::release_dir()),
+    )
 }
 
-/// What a test itself has printed; the harness writes the test's name before the first line.
-fn figure(line: &str) -> Option<&str> {
-    let own = match line
-        .strip_prefix("test ")
-        .and_then(|rest| rest.split_once(" ... "))
-    {
-        Some((_, own)) => own,
-        None => line,
-    };
-    let harness = ["running ", "test ", "ok", "ignored", "FAILED", "failures"];
-    (!own.trim().is_empty() && !harness.iter().any(|it| own.starts_with(it))).then_some(own)
+fn benches(figures: &mut Figures) -> Result<()> {
+    for (name, arguments) in [("sftp", ["512", "2000", "3"]), ("pump", ["1024", "5", ""])] {
+        let mut bench = build::workspace("bench");
+        bench.args(["--bench", name, "--"]);
+        bench.args(arguments.iter().filter(|word| !word.is_empty()));
+        let shown = format!("cargo bench --bench {name} -- {}", arguments.join(" "));
+        figures.of_bench(shown.trim(), &mut bench)?;
+    }
+    Ok(())
 }
 
 fn deny() -> Result<()> {
@@ -97,35 +82,29 @@ fn deny() -> Result<()> {
     ]))
 }
 
-fn update(packages: &Packages) -> Result<()> {
-    shown(
+/// Both kinds of packages hold every program.
+fn contents(packages: &Packages) -> Result<()> {
+    let deb = output(command("dpkg-deb").arg("--contents").arg(&packages.old))?;
+    let rpm = output(command("rpm").args(["-qlp"]).arg(&packages.rpm))?;
+    for (kind, list) in [(".deb", deb), (".rpm", rpm)] {
+        for program in PROGRAMS {
+            let path = format!("/usr/bin/{program}");
+            if !list.lines().any(|line| line.ends_with(&path)) {
+                bail!("the {kind} package lacks {path}:\n{list}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The test installs the packages: its programs are the installed ones.
+fn update(packages: &Packages, figures: &mut Figures) -> Result<()> {
+    figures.of_tests(
         build::workspace("test")
             .args(["--test", "update", "--", "--ignored", "--nocapture"])
+            .env("GANGWAY_PROGRAMS", "/usr/bin")
             .env("GANGWAY_OLD_PACKAGE", &packages.old)
             .env("GANGWAY_NEW_PACKAGE", &packages.new)
             .env("GANGWAY_NEW_VERSION", package::NEXT_VERSION),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::figure;
-
-    #[test]
-    fn only_what_a_test_has_measured_is_kept() {
-        assert_eq!(
-            figure("test start_time ... engine: 30 MiB"),
-            Some("engine: 30 MiB")
-        );
-        assert_eq!(figure("50 starts: 0.2 s"), Some("50 starts: 0.2 s"));
-        for harness in [
-            "test start_time ... ok",
-            "running 3 tests",
-            "test result: ok. 1",
-            "",
-            "ok",
-        ] {
-            assert_eq!(figure(harness), None, "{harness}");
-        }
-    }
 }

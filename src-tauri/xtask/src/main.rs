@@ -5,6 +5,7 @@
 
 mod build;
 mod display;
+mod figures;
 mod full;
 mod launch;
 mod package;

@@ -17,10 +17,11 @@ pub(crate) const NEXT_VERSION: &str = "0.2.0";
 /// Where the update test's loopback server listens; written into the test packages.
 const UPDATE_ENDPOINT: &str = "http://127.0.0.1:8077/latest.json";
 
-/// The packages that the update test installs one after the other.
+/// The packages that the update test installs one after the other, and one that it does not.
 pub(crate) struct Packages {
     pub(crate) old: PathBuf,
     pub(crate) new: PathBuf,
+    pub(crate) rpm: PathBuf,
 }
 
 /// Where release builds of our programs lie.
@@ -88,21 +89,24 @@ pub(crate) fn two_versions() -> Result<Packages> {
     )?;
     let version = folder.join("version.json");
     fs::write(&version, format!(r#"{{"version":"{NEXT_VERSION}"}}"#))?;
-    let old = one_version(&folder, "old", &[&overlay], &secret)?;
-    let new = one_version(&folder, "new", &[&overlay, &version], &secret)?;
-    Ok(Packages { old, new })
+    let made = bundle("deb,rpm", &[&overlay], Some(&secret))?;
+    let old = keep(&folder, "old", "deb", &made)?;
+    let rpm = keep(&folder, "old", "rpm", &made)?;
+    let made = bundle("deb", &[&overlay, &version], Some(&secret))?;
+    let new = keep(&folder, "new", "deb", &made)?;
+    Ok(Packages { old, new, rpm })
 }
 
-fn one_version(folder: &Path, name: &str, overlays: &[&Path], secret: &str) -> Result<PathBuf> {
-    let made = bundle("deb", overlays, Some(secret))?;
+/// Copies a package and its signature to where the next bundling leaves them alone.
+fn keep(folder: &Path, name: &str, kind: &str, made: &[PathBuf]) -> Result<PathBuf> {
     let package = made
-        .into_iter()
-        .find(|file| file.extension().is_some_and(|it| it == "deb"));
-    let package = package.context("no .deb was made")?;
-    let kept = folder.join(format!("{name}.deb"));
-    fs::copy(&package, &kept)?;
+        .iter()
+        .find(|file| file.extension().is_some_and(|it| it == kind))
+        .with_context(|| format!("no .{kind} was made"))?;
+    let kept = folder.join(format!("{name}.{kind}"));
+    fs::copy(package, &kept)?;
     let signature = PathBuf::from(format!("{}.sig", package.display()));
-    fs::copy(signature, folder.join(format!("{name}.deb.sig")))?;
+    fs::copy(signature, folder.join(format!("{name}.{kind}.sig")))?;
     Ok(kept)
 }
 
@@ -119,6 +123,9 @@ fn bundle(kinds: &str, overlays: &[&Path], secret: Option<&str>) -> Result<Vec<P
     for overlay in overlays {
         tauri.arg("--config").arg(overlay);
     }
+    // The same selection as everywhere, or hundreds of crates are compiled again.
+    tauri.args(["--features", "app/custom-protocol"]);
+    tauri.args(["--", "--workspace", "--exclude", "runner", "--locked"]);
     if let Some(secret) = secret {
         tauri
             .env("TAURI_SIGNING_PRIVATE_KEY", secret.trim())

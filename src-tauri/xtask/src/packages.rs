@@ -48,12 +48,21 @@ const TEST: &[&str] = &[
     "runc",
 ];
 
+/// What the long tests compile in a session: code-server's own parts.
+const FULL: &[&str] = &[
+    "libkrb5-dev",
+    "libsecret-1-dev",
+    "libx11-dev",
+    "libxkbfile-dev",
+];
+
 /// How much of the list is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
     App,
     Drive,
     Test,
+    Full,
 }
 
 /// Installs the packages that are missing, and says so first.
@@ -67,6 +76,9 @@ pub(crate) fn install(need: Need, display: bool) -> Result<()> {
     }
     if need >= Need::Test {
         wanted.extend(TEST);
+    }
+    if need >= Need::Full {
+        wanted.extend(FULL);
     }
     if !has("dpkg-query") || !has("apt-get") {
         return without_apt(&wanted);

@@ -130,6 +130,16 @@ impl Steps {
         result
     }
 
+    /// The steps so far with their times.
+    pub(crate) fn done(&self) -> &[(String, Duration)] {
+        &self.done
+    }
+
+    /// Time since the first step.
+    pub(crate) fn took(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Prints every step again with its time, for the end of a log.
     pub(crate) fn summary(&self) {
         println!();

@@ -73,6 +73,14 @@ pub(crate) enum SessionVerb {
         #[arg(long)]
         no_wait: bool,
     },
+    /// Copy what would be lost with it into a data folder
+    Save {
+        /// Name or id of the session, or a start of one
+        session: String,
+        /// Data folder, and the directory in it when that is not to have the session's name
+        #[arg(value_name = "FOLDER[:PATH]", value_parser = into_folder)]
+        into: IntoFolder,
+    },
     /// Run a command in it; ends with the command's exit status
     Exec {
         /// Name or id of the session, or a start of one
@@ -224,6 +232,27 @@ fn mount(text: &str) -> Result<Mount, String> {
     })
 }
 
+/// Where `session save` copies to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IntoFolder {
+    pub(crate) folder: String,
+    pub(crate) path: Option<String>,
+}
+
+fn into_folder(text: &str) -> Result<IntoFolder, String> {
+    let (folder, path) = match text.split_once(':') {
+        Some((folder, path)) => (folder, Some(path.to_owned())),
+        None => (text, None),
+    };
+    if folder.is_empty() || path.as_deref() == Some("") {
+        return Err(format!("write FOLDER[:PATH] instead of \"{text}\""));
+    }
+    Ok(IntoFolder {
+        folder: folder.to_owned(),
+        path,
+    })
+}
+
 fn seconds(text: &str) -> Result<u64, String> {
     let (number, factor) = match text.char_indices().last() {
         Some((at, 's')) => (&text[..at], 1),
@@ -250,6 +279,17 @@ mod tests {
         );
         assert!(!mount("data").expect("well formed").read_only);
         assert!(mount(":ro").is_err() && mount("a:").is_err());
+    }
+
+    #[test]
+    fn places_to_save_to_as_people_write_them() {
+        let read = into_folder("data:a/b").expect("well formed");
+        assert_eq!(
+            (read.folder.as_str(), read.path.as_deref()),
+            ("data", Some("a/b"))
+        );
+        assert_eq!(into_folder("data").expect("well formed").path, None);
+        assert!(into_folder(":a").is_err() && into_folder("data:").is_err());
     }
 
     #[test]

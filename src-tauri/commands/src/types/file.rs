@@ -6,30 +6,8 @@ use ts_rs::TS;
 
 use super::Failure;
 
-/// A place where files are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Location {
-    /// On this computer.
-    Local {
-        /// Absolute path.
-        path: String,
-    },
-    /// In a session.
-    Session {
-        /// Name or id.
-        session: String,
-        /// Absolute, or below `/home/work`.
-        path: String,
-    },
-    /// In a data folder.
-    Folder {
-        /// Name or id.
-        folder: String,
-        /// Path in the folder; empty for its root.
-        path: String,
-    },
-}
+// The queue's own nouns are what the window sees of them.
+pub use ::transfer::{Conflict, Location, Overwrite, State as TransferState};
 
 /// What a directory entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -109,43 +87,6 @@ pub struct Place {
 pub struct PlaceList {
     /// Home first.
     pub places: Vec<Place>,
-}
-
-/// Where a transfer is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(rename_all = "snake_case")]
-pub enum TransferState {
-    /// Waits for its turn.
-    Queued,
-    /// Moves bytes.
-    Running,
-    /// Stopped by the user.
-    Paused,
-    /// The session or the manager is away; goes on by itself.
-    Waiting,
-    /// All there.
-    Done,
-    /// Stopped by an error.
-    Failed,
-    /// Given up by the user.
-    Cancelled,
-    /// A file is in the way; the user has to say what to do.
-    Conflict,
-}
-
-/// What to do when a file is in the way.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(rename_all = "snake_case")]
-pub enum Overwrite {
-    /// Ask.
-    #[default]
-    Ask,
-    /// Replace it.
-    Always,
-    /// Leave it.
-    Never,
-    /// Replace it when the source is newer.
-    Newer,
 }
 
 /// What becomes of symbolic links in a directory.
@@ -235,23 +176,6 @@ pub struct Transfer {
     /// When it ended.
     #[ts(type = "string | null")]
     pub finished_at: Option<Timestamp>,
-}
-
-/// A file that is in the way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
-pub struct Conflict {
-    /// Where.
-    pub path: String,
-    /// Bytes of the source.
-    pub src_size: u64,
-    /// Bytes of what is there.
-    pub dst_size: u64,
-    /// When the source was changed.
-    #[ts(type = "string | null")]
-    pub src_modified: Option<Timestamp>,
-    /// When what is there was changed.
-    #[ts(type = "string | null")]
-    pub dst_modified: Option<Timestamp>,
 }
 
 /// All transfers that are remembered.

@@ -68,7 +68,7 @@ impl SessionHome {
     }
 
     /// Copies them into a directory of the host.
-    pub(crate) async fn save_unsaved(&self, directory: &Path) -> Result<Saved, RuntimeError> {
+    pub(crate) async fn save_unsaved(&self, directory: OwnedFd) -> Result<Saved, RuntimeError> {
         match self {
             Self::Live(kernel) => kernel.save_unsaved(directory).await,
             Self::Kept(home) => home.save_unsaved(directory).await,

@@ -1,7 +1,5 @@
 //! Copying what a session would lose into a data folder.
 
-use std::path::PathBuf;
-
 use protocol::api::gangway::{Save, Saved};
 
 use super::folder::{self, on_disk};
@@ -10,7 +8,7 @@ use super::session_home::SessionHome;
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::state::App;
-use crate::storage::{InnerPath, StorageError};
+use crate::storage::InnerPath;
 use crate::store::folder::FolderStatus;
 
 /// Copies the unsaved files of `home` into a folder that the caller may write to.
@@ -31,23 +29,17 @@ pub(crate) async fn save(
     let inner = InnerPath::parse(request.path.as_deref().unwrap_or_default())
         .map_err(|error| Problem::invalid_params(error.to_string()))?;
     let id = folder.id;
-    let directory: PathBuf = on_disk(app, move |storage| {
+    // Open from here on: a session that has the folder may put a link in its place at any time.
+    let directory = on_disk(app, move |storage| {
+        let folder = storage.volume.folder(id)?;
         if !inner.is_root() {
-            storage.volume.folder(id)?.make_dir(&inner, true, true)?;
+            folder.make_dir(&inner, true, true)?;
         }
-        let root = storage.volume.files_path(id).canonicalize()?;
-        // A link inside the folder may lead anywhere.
-        let directory = root.join(inner.as_str()).canonicalize()?;
-        if !directory.starts_with(&root) {
-            return Err(StorageError::from(std::io::Error::other(
-                "it leads out of the folder",
-            )));
-        }
-        Ok(directory)
+        folder.open_dir(&inner)
     })
     .await?;
     let saved = home
-        .save_unsaved(&directory)
+        .save_unsaved(directory)
         .await
         .map_err(runtime_problem)?;
     Ok(Saved {

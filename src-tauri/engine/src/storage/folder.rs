@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 
 use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt};
 use runtime::Owner;
@@ -183,6 +184,14 @@ impl Folder {
         Ok(meta
             .map_err(|error| StorageError::at(path.as_str(), error))?
             .is_dir())
+    }
+
+    /// Opens a directory to write into, and keeps it open whatever happens to its name.
+    pub(crate) fn open_dir(&self, path: &InnerPath) -> Result<OwnedFd, StorageError> {
+        let _acting = self.acting();
+        let dir = self.dir.open_dir(path.to_system());
+        let dir = dir.map_err(|error| StorageError::at(path.as_str(), error))?;
+        Ok(dir.into_std_file().into())
     }
 
     /// Opens a regular file for reading.

@@ -33,6 +33,10 @@ pub struct LaunchPlan {
     pub supervisor_cgroup: Option<PathBuf>,
     /// The bubblewrap program.
     pub bubblewrap: PathBuf,
+    /// Whether it takes sources as open descriptors (`--bind-fd`), so that nobody can put a link in
+    /// their place at the last moment.
+    #[serde(default)]
+    pub bind_fd: bool,
     /// Network of the session.
     pub network: Network,
     /// What the session's file system is made of, in this order.
@@ -78,6 +82,9 @@ pub enum Network {
     Pasta {
         /// The program.
         program: PathBuf,
+        /// What its process is called in the list of processes, by which it is found when
+        /// everything else of the session was killed. Has to hold `pasta`.
+        mark: String,
         /// Whether a tun device that the session's user may open has to be made first (root only).
         make_tun: bool,
         /// Address at which the session finds a resolver that only the host itself can reach.

@@ -6,8 +6,14 @@ use protocol::runner::launch::{HOME, INNER_ID, Layer};
 
 use super::overlay::MERGED;
 
-/// Arguments for bubblewrap, each ended by a zero byte, as its `--args` wants them.
-pub(super) fn bubblewrap(layout: &[Layer], hostname: &str, filters: &[RawFd]) -> Vec<u8> {
+/// Arguments for bubblewrap, each ended by a zero byte, as its `--args` wants them. `sources` are
+/// the descriptors of layers whose source is open already.
+pub(super) fn bubblewrap(
+    layout: &[Layer],
+    sources: &[Option<RawFd>],
+    hostname: &str,
+    filters: &[RawFd],
+) -> Vec<u8> {
     let mut list = Arguments::default();
     let id = INNER_ID.to_string();
     list.add(["--unshare-user", "--uid", &id, "--gid", &id]);
@@ -26,8 +32,8 @@ pub(super) fn bubblewrap(layout: &[Layer], hostname: &str, filters: &[RawFd]) ->
         "ALL",
         "--clearenv",
     ]);
-    for layer in layout {
-        list.layer(layer);
+    for (number, layer) in layout.iter().enumerate() {
+        list.layer(layer, sources.get(number).copied().flatten());
     }
     list.add(["--chdir", HOME]);
     for filter in filters {
@@ -47,7 +53,27 @@ impl Arguments {
         }
     }
 
-    fn layer(&mut self, layer: &Layer) {
+    fn layer(&mut self, layer: &Layer, opened: Option<RawFd>) {
+        match (layer, opened) {
+            (
+                Layer::Bind {
+                    target, read_only, ..
+                },
+                Some(source),
+            ) => {
+                let verb = if *read_only {
+                    "--ro-bind-fd"
+                } else {
+                    "--bind-fd"
+                };
+                let source = source.to_string();
+                self.add([verb.as_ref(), OsStr::new(&source), target.as_os_str()]);
+            }
+            (layer, _) => self.named(layer),
+        }
+    }
+
+    fn named(&mut self, layer: &Layer) {
         match layer {
             Layer::Bind {
                 source,
@@ -80,5 +106,30 @@ impl Arguments {
                 self.add([OsStr::new("--remount-ro"), target.as_os_str()])
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_is_open_is_not_named() {
+        let bind = |read_only| Layer::Bind {
+            source: "/data/folder".into(),
+            target: "/home/work/folder".into(),
+            read_only,
+            private: true,
+        };
+        let layout = [bind(false), bind(true), bind(true)];
+        let words = bubblewrap(&layout, &[Some(7), Some(8), None], "host", &[]);
+        let words = String::from_utf8(words).unwrap().replace('\0', " ");
+        assert!(
+            words.contains(
+                "--bind-fd 7 /home/work/folder --ro-bind-fd 8 /home/work/folder \
+                 --ro-bind /data/folder /home/work/folder "
+            ),
+            "{words}"
+        );
     }
 }

@@ -118,7 +118,7 @@ pub(crate) fn try_overlay() -> Result<ExitCode, Box<dyn std::error::Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn make_namespaces(mounts: bool) -> Result<(), LaunchError> {
+pub(super) fn make_namespaces(mounts: bool) -> Result<(), LaunchError> {
     let (uid, gid) = (Uid::current(), Gid::current());
     let mut flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET;
     if mounts {

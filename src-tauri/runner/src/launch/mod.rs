@@ -13,6 +13,8 @@ mod enter;
 mod link;
 mod network;
 mod overlay;
+mod probe;
+mod source;
 mod stage;
 
 use std::{
@@ -35,6 +37,7 @@ use protocol::runner::launch::{ExitNote, LaunchEvent, LaunchPlan, Layer, Network
 use crate::fds::{keep_over_exec, memory_file};
 
 pub(crate) use enter::{enter, try_overlay};
+pub(crate) use probe::probe;
 
 /// Why no sandbox came about.
 #[derive(Debug, thiserror::Error)]
@@ -104,15 +107,16 @@ fn attempt() -> Result<ExitCode, LaunchError> {
     for path in &plan.seccomp {
         seccomp.push(File::open(path).doing("open the system call filter")?);
     }
-    let layout = match plan.become_user {
-        Some(_) => stage::collect(&plan)?,
-        None => plan.layout.clone(),
+    let (layout, sources) = match plan.become_user {
+        Some(_) => (stage::collect(&plan)?, Vec::new()),
+        None if plan.bind_fd => (plan.layout.clone(), source::open_private(&plan.layout)?),
+        None => (plan.layout.clone(), Vec::new()),
     };
     let (ready, announce) = io::pipe().doing("make a pipe")?;
     let mut sandbox = start_sandbox(
-        &plan, layout, &control, &logs, &exit_file, &seccomp, announce,
+        &plan, &layout, &sources, &control, &logs, &exit_file, &seccomp, announce,
     )?;
-    drop((control, logs));
+    drop((control, logs, sources));
     say(&LaunchEvent::Started {
         sandbox_pid: sandbox.id(),
     });
@@ -165,9 +169,14 @@ fn private_file(path: &std::path::Path) -> Result<File, LaunchError> {
         .doing(format!("open {}", path.display()))
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is another open file that passes on"
+)]
 fn start_sandbox(
     plan: &LaunchPlan,
-    layout: Vec<Layer>,
+    layout: &[Layer],
+    sources: &[Option<File>],
     control: &UnixListener,
     logs: &[File; 2],
     exit_file: &File,
@@ -190,7 +199,14 @@ fn start_sandbox(
     for file in seccomp {
         filters.push(keep_over_exec(file).doing("pass a descriptor on")?);
     }
-    let arguments = arguments::bubblewrap(&layout, &plan.hostname, &filters);
+    let mut opened = Vec::new();
+    for source in sources {
+        opened.push(match source {
+            Some(file) => Some(keep_over_exec(file).doing("pass a descriptor on")?),
+            None => None,
+        });
+    }
+    let arguments = arguments::bubblewrap(layout, &opened, &plan.hostname, &filters);
     let arguments = memory_file("arguments", &arguments).doing("pass the arguments on")?;
     let orders = enter::Orders {
         become_user: plan.become_user,
@@ -201,7 +217,7 @@ fn start_sandbox(
         session: numbers,
         process_limit: plan.process_limit,
         has_network: !matches!(plan.network, Network::None),
-        overlays: overlays(&layout),
+        overlays: overlays(layout),
         cluster: plan.cluster,
     };
     let orders =

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read},
+    os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
 };
 
@@ -15,6 +16,7 @@ pub(super) fn start(
 ) -> io::Result<Option<Child>> {
     let Network::Pasta {
         program,
+        mark,
         dns_forward,
         ..
     } = network
@@ -27,6 +29,7 @@ pub(super) fn start(
         return Err(io::Error::other("the namespaces could not be made"));
     }
     let mut command = Command::new(program);
+    command.arg0(mark);
     command.args(["--foreground", "--quiet", "--config-net"]);
     // Neither this computer's own servers nor the session's may be reached from the other side.
     command.args([

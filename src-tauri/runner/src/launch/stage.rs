@@ -6,7 +6,6 @@
 
 use std::{
     fs::{self, File},
-    io,
     os::fd::AsRawFd,
     path::{Path, PathBuf},
 };
@@ -17,9 +16,8 @@ use nix::{
     sys::stat::{Mode, SFlag, makedev, mknod},
 };
 use protocol::runner::launch::{LaunchPlan, Layer, Network};
-use rustix::fs::{CWD, OFlags, ResolveFlags, openat2};
 
-use super::{Doing, LaunchError};
+use super::{Doing, LaunchError, source};
 
 /// Where things are gathered; what the host has there is not needed to build a sandbox.
 const STAGE: &str = "/tmp";
@@ -32,27 +30,16 @@ pub(super) fn collect(plan: &LaunchPlan) -> Result<Vec<Layer>, LaunchError> {
         .doing("separate the mounts")?;
     // In the new namespace, since only its own mounts can be bound; and before the staging area
     // hides what lies below it.
-    let mut opened = Vec::new();
-    for layer in &plan.layout {
-        opened.push(match layer {
-            Layer::Bind {
-                source,
-                private: true,
-                ..
-            } => vec![open_source(source)?],
-            Layer::Overlay { lower, area, .. } => lower
-                .iter()
-                .chain([area])
-                .map(|path| open_source(path))
-                .collect::<Result<_, _>>()?,
-            _ => Vec::new(),
-        });
-    }
+    let opened = plan
+        .layout
+        .iter()
+        .map(source::open_all)
+        .collect::<Result<Vec<_>, _>>()?;
     let resolvers = match &plan.network {
         Network::Pasta {
             resolv_conf: Some(path),
             ..
-        } => Some(open_source(path)?),
+        } => Some(source::open(path)?),
         _ => None,
     };
     mount(
@@ -85,28 +72,6 @@ pub(super) fn collect(plan: &LaunchPlan) -> Result<Vec<Layer>, LaunchError> {
         }
     }
     Ok(layout)
-}
-
-fn open_source(path: &Path) -> Result<File, LaunchError> {
-    // No link anywhere on the way: a session that has the folder already could put one there
-    // between the engine's look and ours.
-    let file = openat2(
-        CWD,
-        path,
-        OFlags::PATH | OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-        ResolveFlags::NO_SYMLINKS,
-    )
-    .map_err(io::Error::from)
-    .doing(format!("open {}", path.display()))?;
-    let file = File::from(file);
-    let kind = file.metadata().doing("look at a folder")?.file_type();
-    if kind.is_dir() || kind.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::other("neither a directory nor a file"))
-            .doing(format!("mount {}", path.display()))
-    }
 }
 
 fn bind(number: u32, file: &File, source: &Path) -> Result<PathBuf, LaunchError> {

@@ -19,26 +19,17 @@ pub(super) fn read() -> BTreeMap<String, Metric> {
     }
     let (received, sent) = network();
     BTreeMap::from([
-        ("cpu_used".to_owned(), metric(total.cpu_ms, "msec")),
-        ("mem".to_owned(), metric(total.memory, "bytes")),
-        ("io_read".to_owned(), metric(total.read, "bytes")),
-        ("io_write".to_owned(), metric(total.written, "bytes")),
-        ("net_rx".to_owned(), metric(received, "bps")),
-        ("net_tx".to_owned(), metric(sent, "bps")),
-        ("processes".to_owned(), metric(total.processes, "count")),
+        ("cpu_used".to_owned(), Metric::plain(total.cpu_ms, "msec")),
+        ("mem".to_owned(), Metric::plain(total.memory, "bytes")),
+        ("io_read".to_owned(), Metric::plain(total.read, "bytes")),
+        ("io_write".to_owned(), Metric::plain(total.written, "bytes")),
+        ("net_rx".to_owned(), Metric::plain(received, "bps")),
+        ("net_tx".to_owned(), Metric::plain(sent, "bps")),
+        (
+            "processes".to_owned(),
+            Metric::plain(total.processes, "count"),
+        ),
     ])
-}
-
-fn metric(value: u64, unit: &str) -> Metric {
-    Metric {
-        current: value.to_string(),
-        capacity: None,
-        pct: "0.00".to_owned(),
-        unit_hint: unit.to_owned(),
-        max: None,
-        avg: None,
-        rate: None,
-    }
 }
 
 #[derive(Default)]

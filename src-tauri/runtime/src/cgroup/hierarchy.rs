@@ -28,7 +28,7 @@ impl Hierarchy {
         Self::find_in(&mounts, &own, name)
     }
 
-    pub(super) fn find_in(mounts: &str, own: &str, name: &str) -> Self {
+    pub(in crate::sandbox) fn find_in(mounts: &str, own: &str, name: &str) -> Self {
         let v1 = find_v1(mounts, own, name);
         let has = |wanted| v1.iter().any(|(controller, _)| *controller == wanted);
         if has(Controller::Memory) {
@@ -38,6 +38,15 @@ impl Hierarchy {
             Some((root, controllers)) if !controllers.is_empty() => Self::V2(root, controllers),
             _ if !v1.is_empty() => Self::V1(v1),
             _ => Self::None,
+        }
+    }
+
+    /// The version of the control groups that are used here.
+    pub(in crate::sandbox) fn version(&self) -> Option<&'static str> {
+        match self {
+            Self::V1(_) => Some("v1"),
+            Self::V2(..) => Some("v2"),
+            Self::None => None,
         }
     }
 

@@ -157,7 +157,7 @@ impl KeptHome {
         entry.modified <= self.began && SEEDED.iter().any(|seeded| Path::new(seeded) == path)
     }
 
-    fn save(&self, directory: &Path) -> io::Result<Saved> {
+    fn save(&self, directory: &OwnedFd) -> io::Result<Saved> {
         let mut saved = Saved::default();
         for file in self.left(MOST_SAVED)?.listed {
             let source = match self.file(Path::new(&file.path)) {
@@ -250,8 +250,7 @@ impl Home for KeptHome {
             .await
     }
 
-    async fn save_unsaved(&self, directory: &Path) -> Result<Saved, RuntimeError> {
-        let directory = directory.to_owned();
+    async fn save_unsaved(&self, directory: OwnedFd) -> Result<Saved, RuntimeError> {
         self.blocking("save the kept files", move |home| home.save(&directory))
             .await
     }
@@ -290,7 +289,8 @@ mod tests {
         assert_eq!(left.listed[0].path, "work/note");
         let saved = dir.path().join("saved");
         fs::create_dir(&saved).unwrap();
-        assert_eq!(home.save(&saved).unwrap().files, 1);
+        let opened = OwnedFd::from(File::open(&saved).unwrap());
+        assert_eq!(home.save(&opened).unwrap().files, 1);
         assert_eq!(fs::read_to_string(saved.join("work/note")).unwrap(), "mine");
     }
 

@@ -6,6 +6,7 @@ mod home;
 mod layout;
 mod network;
 mod overlay;
+mod probe;
 mod record;
 mod seccomp;
 mod start;
@@ -36,6 +37,8 @@ use crate::{
 };
 use network::Reach;
 use record::Dir;
+
+pub use probe::{Host, probe};
 
 /// How long what is left of a kernel may take to go away.
 const SWEEP_LIMIT: Duration = Duration::from_secs(5);
@@ -135,6 +138,7 @@ pub struct Sandbox {
     kernels: PathBuf,
     owner: Option<Owner>,
     bubblewrap: PathBuf,
+    bind_fd: bool,
     hierarchy: Hierarchy,
     reach: Reach,
     filters: Vec<PathBuf>,
@@ -201,6 +205,8 @@ impl Sandbox {
             notices: notices(&hierarchy, &reach),
             config,
             kernels,
+            // As root, sources are bound by descriptor before bubblewrap starts.
+            bind_fd: owner.is_none() && probe::takes_descriptors(&bubblewrap),
             owner,
             bubblewrap,
             hierarchy,
@@ -255,8 +261,10 @@ impl Sandbox {
                 let _ = tokio::time::timeout(SWEEP_LIMIT, process::until_ended(&supervisor)).await;
             }
         }
-        if let Some(record) = dir.read() {
-            watch::clean(dir, &record).await;
+        match dir.read() {
+            Some(record) => watch::clean(dir, &record).await,
+            // A start that was cut off before anything was written down.
+            None => watch::end_network(dir),
         }
     }
 }
@@ -363,8 +371,9 @@ impl Runtime for Sandbox {
     async fn adopt(&self, id: KernelId) -> Result<Option<Arc<dyn Kernel>>, RuntimeError> {
         let dir = self.dir(id);
         let Ok(stream) = UnixStream::connect(&dir.socket).await else {
-            if let Some(record) = dir.read() {
-                watch::clean(&dir, &record).await;
+            match dir.read() {
+                Some(record) => watch::clean(&dir, &record).await,
+                None => watch::end_network(&dir),
             }
             return Ok(None);
         };
@@ -393,7 +402,7 @@ impl Runtime for Sandbox {
     async fn remove(&self, id: KernelId) -> Result<(), RuntimeError> {
         let dir = self.dir(id);
         let removed = tokio::task::spawn_blocking(move || {
-            watch::end_lost_networks();
+            watch::end_network(&dir);
             absent_is_fine(fs::remove_file(&dir.socket))?;
             absent_is_fine(remove_tree(&dir.root))
         });

@@ -1,12 +1,14 @@
 //! Whether and how sessions reach the network of this computer.
 
 use std::{
-    fs,
+    fs, io,
     net::IpAddr,
     path::{Path, PathBuf},
 };
 
 use protocol::runner::launch::Network;
+
+use crate::KernelId;
 
 /// Address inside a session at which pasta answers for a resolver that only this computer can
 /// reach. Link-local, so that it can't be anybody's real address.
@@ -14,6 +16,8 @@ const FORWARD_ADDRESS: &str = "169.254.53.53";
 /// Where systemd keeps the real resolvers behind its local one.
 const SYSTEMD_RESOLVERS: &str = "/run/systemd/resolve/resolv.conf";
 
+/// The device that pasta needs.
+pub(super) const TUN: &str = "/dev/net/tun";
 /// Where pasta, like everything else, looks for the host's resolvers.
 pub(super) const RESOLV_CONF: &str = "/etc/resolv.conf";
 
@@ -39,35 +43,41 @@ pub(super) fn reach(is_root: bool) -> Reach {
     let Some(program) = super::find_program("pasta") else {
         return Reach::Nothing("the program pasta (package passt) is not installed".to_owned());
     };
-    if !has_default_route() {
+    if !has_default_route(Path::new("/proc")) {
         return Reach::Nothing("this computer has no default route".to_owned());
     }
-    if is_root {
-        return Reach::Outbound {
+    match open_tun(Path::new(TUN)) {
+        // Root makes one for the session's user: many hosts keep theirs to root.
+        Ok(()) => Reach::Outbound {
             program,
-            make_tun: true,
-        };
+            make_tun: is_root,
+        },
+        Err(error) => Reach::Nothing(format!("{TUN} can't be used: {error}")),
     }
-    match fs::OpenOptions::new()
+}
+
+/// Whether this user may open the tun device.
+pub(super) fn open_tun(device: &Path) -> io::Result<()> {
+    fs::OpenOptions::new()
         .read(true)
         .write(true)
-        .open("/dev/net/tun")
-    {
-        Ok(_) => Reach::Outbound {
-            program,
-            make_tun: false,
-        },
-        Err(error) => Reach::Nothing(format!("/dev/net/tun can't be used: {error}")),
-    }
+        .open(device)
+        .map(drop)
 }
 
 impl Reach {
     /// For the launcher.
-    pub(super) fn network(&self, resolver: &Resolver, resolv_conf: &Path) -> Network {
+    pub(super) fn network(
+        &self,
+        kernel: KernelId,
+        resolver: &Resolver,
+        resolv_conf: &Path,
+    ) -> Network {
         match self {
             Self::Nothing(_) => Network::None,
             Self::Outbound { program, make_tun } => Network::Pasta {
                 program: program.clone(),
+                mark: mark(kernel),
                 make_tun: *make_tun,
                 dns_forward: resolver.forward.clone(),
                 resolv_conf: (*make_tun && resolv_conf != Path::new(RESOLV_CONF))
@@ -77,29 +87,34 @@ impl Reach {
     }
 }
 
-/// The process whose session a network of ours is for, by the network's command line (see the
-/// runner's `launch::network`).
-pub(super) fn sandbox_of(command: &[u8]) -> Option<u32> {
-    let words: Vec<&str> = command
-        .split(|byte| *byte == 0)
-        .map(|word| std::str::from_utf8(word).unwrap_or_default())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let (program, rest) = words.split_first()?;
-    let ours = ["--no-map-gw", "--pid", "/dev/stdout"];
-    let is_pasta = Path::new(program)
-        .file_name()?
-        .to_str()?
-        .starts_with("pasta");
-    if !is_pasta || !ours.iter().all(|word| rest.contains(word)) {
-        return None;
-    }
-    rest.last()?.parse().ok()
+/// What a session's pasta is called in the list of processes. It leaves the session's user and
+/// namespaces alone and does not end with its parent, so this is all that it can be known by when
+/// launcher and engine died before they wrote its number down.
+fn mark(kernel: KernelId) -> String {
+    format!("gangway-pasta-{kernel}")
 }
 
-fn has_default_route() -> bool {
-    let ipv4 = fs::read_to_string("/proc/net/route").unwrap_or_default();
-    let ipv6 = fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default();
+/// Processes that carry the mark of a kernel.
+pub(super) fn strays(kernel: KernelId) -> Vec<u32> {
+    let mark = mark(kernel);
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    processes
+        .flatten()
+        .filter_map(|process| {
+            let pid = process.file_name().to_str()?.parse().ok()?;
+            let line = fs::read(process.path().join("cmdline")).ok()?;
+            let name = line.split(|byte| *byte == 0).next()?;
+            (name == mark.as_bytes()).then_some(pid)
+        })
+        .collect()
+}
+
+/// Whether the host whose `/proc` this is knows a way to other networks.
+pub(super) fn has_default_route(proc: &Path) -> bool {
+    let ipv4 = fs::read_to_string(proc.join("net/route")).unwrap_or_default();
+    let ipv6 = fs::read_to_string(proc.join("net/ipv6_route")).unwrap_or_default();
     let nowhere = "0".repeat(32);
     ipv4.lines()
         .skip(1)
@@ -154,21 +169,6 @@ fn server_of(line: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn networks_name_their_sessions() {
-        let ours = b"/usr/bin/pasta\0--foreground\0--no-map-gw\0--pid\0/dev/stdout\012345\0";
-        assert_eq!(sandbox_of(ours), Some(12345));
-        assert_eq!(
-            sandbox_of(b"/usr/bin/pasta\0--config-net\0--\0bash\0"),
-            None
-        );
-        assert_eq!(
-            sandbox_of(b"grep\0--no-map-gw\0--pid\0/dev/stdout\01\0"),
-            None
-        );
-        assert_eq!(sandbox_of(b""), None);
-    }
 
     #[test]
     fn resolvers_on_the_hosts_loopback_are_not_handed_on() {

@@ -55,6 +55,7 @@ pub(super) struct Record {
 /// Paths of one kernel.
 #[derive(Clone, Debug)]
 pub(super) struct Dir {
+    pub(super) kernel: KernelId,
     pub(super) root: PathBuf,
     pub(super) socket: PathBuf,
 }
@@ -62,6 +63,7 @@ pub(super) struct Dir {
 impl Dir {
     pub(super) fn new(kernels: &Path, run_dir: &Path, kernel: KernelId) -> Self {
         Self {
+            kernel,
             root: kernels.join(kernel.to_string()),
             socket: run_dir.join(format!("{}.sock", kernel.simple())),
         }

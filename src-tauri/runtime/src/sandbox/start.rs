@@ -251,7 +251,10 @@ fn prepare(
         cgroups: Vec::new(),
         supervisor_cgroup: None,
         bubblewrap: sandbox.bubblewrap.clone(),
-        network: sandbox.reach.network(resolver, &sandbox.config.resolv_conf),
+        bind_fd: sandbox.bind_fd,
+        network: sandbox
+            .reach
+            .network(spec.kernel_id, resolver, &sandbox.config.resolv_conf),
         layout,
         hostname: spec.hostname.clone(),
         seccomp: sandbox.filters.clone(),

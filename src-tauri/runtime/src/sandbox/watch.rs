@@ -45,9 +45,13 @@ pub(super) fn watch(
 
 /// Removes what an ended kernel leaves outside its directory.
 pub(super) async fn clean(dir: &Dir, record: &Record) {
-    if let Some(pasta) = record.pasta.filter(|pasta| pasta.is_alive()) {
-        end(pasta);
+    if let Some(pasta) = record
+        .pasta
+        .filter(|pasta| record.boot_id == boot_id() && pasta.is_alive())
+    {
+        kill(pasta.pid);
     }
+    end_network(dir);
     // Processes of the session vanish one after the other; the group can't be removed before.
     for _ in 0..100 {
         if record.group.remove() {
@@ -59,30 +63,15 @@ pub(super) async fn clean(dir: &Dir, record: &Record) {
     let _ = fs::remove_file(&dir.socket);
 }
 
-/// Ends networks that have lost their sessions. The supervisor ends its own; one that is killed
-/// before the engine has noted the network's process leaves it to us.
-pub(super) fn end_lost_networks() {
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        if let Ok(line) = fs::read(entry.path().join("cmdline"))
-            && let Some(sandbox) = network::sandbox_of(&line)
-            && let Some(pasta) = ProcessName::of(pid)
-            // A process that is younger than the network only has the number of the sandbox.
-            && ProcessName::of(sandbox).is_none_or(|sandbox| sandbox.start > pasta.start)
-        {
-            end(pasta);
-        }
+/// Ends the network of a kernel, which outlives it when its launcher is killed.
+pub(super) fn end_network(dir: &Dir) {
+    for pid in network::strays(dir.kernel) {
+        kill(pid);
     }
 }
 
-fn end(process: ProcessName) {
-    if let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) {
+fn kill(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // It may have ended by itself in this moment.
         let _ = kill_process(pid, Signal::KILL);
     }

@@ -9,11 +9,11 @@ export type Location = { "kind": "local",
  */
 path: string, } | { "kind": "session", 
 /**
- * Name or id.
+ * Its id; a name as well where a user says it.
  */
 session: string, 
 /**
- * Absolute, or below `/home/work`.
+ * Absolute, or below the session's home.
  */
 path: string, } | { "kind": "folder", 
 /**
