@@ -18,5 +18,8 @@ export default defineConfig({
     environment: 'happy-dom',
     include: ['src/**/*.test.{ts,tsx}'],
     restoreMocks: true,
+    // A build machine may be busy with other things.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });

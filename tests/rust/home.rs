@@ -89,9 +89,17 @@ impl Home {
     /// # Errors
     /// When one of the programs is missing or does not start.
     pub fn desktop_with(keyring: Keyring) -> Result<Self> {
+        Self::desktop_of(keyring, 1280, 800)
+    }
+
+    /// The same with a display of another size, in pixels.
+    ///
+    /// # Errors
+    /// As [`Home::desktop`].
+    pub fn desktop_of(keyring: Keyring, width: u32, height: u32) -> Result<Self> {
         let mut home = Self::new()?;
         home.calm_desktop()?;
-        home.start_display()?;
+        home.start_display(width, height)?;
         match keyring {
             Keyring::Unlocked => {
                 home.start_bus()?;
@@ -188,6 +196,21 @@ impl Home {
         serde_json::from_str(&text).with_context(|| format!("gangway {arguments:?} printed {text}"))
     }
 
+    /// The name of the display that programs of this home use.
+    #[must_use]
+    pub fn display(&self) -> String {
+        let display = self.variables.iter().find(|(name, _)| name == "DISPLAY");
+        display
+            .map(|(_, value)| value.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+
+    /// Lets the next program be the only one of its kind, as it is outside of tests.
+    pub fn single_instance(&mut self) {
+        self.variables
+            .retain(|(name, _)| name != "GANGWAY_MULTI_INSTANCE");
+    }
+
     /// The last address that a program opened in "the user's browser".
     #[must_use]
     pub fn opened_in_browser(&self) -> Option<String> {
@@ -245,7 +268,7 @@ impl Home {
         Ok(())
     }
 
-    fn start_display(&mut self) -> Result<()> {
+    fn start_display(&mut self, width: u32, height: u32) -> Result<()> {
         let mut command = Command::new("Xvfb");
         command
             .args([
@@ -253,7 +276,7 @@ impl Home {
                 "1",
                 "-screen",
                 "0",
-                "1280x800x24",
+                &format!("{width}x{height}x24"),
                 "-nolisten",
                 "tcp",
             ])

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tests::home::Home;
-use tests::process::{answers_http, eventually, run};
+use tests::process::{answers_http, eventually, program, run};
+use tests::repository;
+use tests::screen::Screen;
 use tests::window::Window;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -51,5 +53,131 @@ async fn a_tunnel_outlives_the_app_and_comes_back_to_it() -> Result<()> {
         !answers_http(port),
         "the port still answers after its tunnel was closed"
     );
+    window.close().await
+}
+
+struct Leaving {
+    home: Home,
+    port: u64,
+}
+
+impl Leaving {
+    /// The app with a tunnel that somebody would miss.
+    async fn with_a_tunnel() -> Result<(Self, Window)> {
+        let home = Home::desktop()?;
+        let window = Window::app(&home).await?;
+        window.click("login.this-computer").await?;
+        window.find("start.page").await?;
+        home.gangway(&["session", "launch", "stays"])?;
+        let opened = home.gangway(&["app", "open", "stays", "ttyd", "--print-url"])?;
+        let port = opened["local_port"].as_u64().context("local_port")?;
+        window.text_with("status.tunnels", "1").await?;
+        Ok((Self { home, port }, window))
+    }
+
+    fn ended(&self) -> Result<()> {
+        eventually("the app to end", SOON, || {
+            Ok(self
+                .home
+                .processes("gangway-desktop")
+                .is_empty()
+                .then_some(()))
+        })
+    }
+}
+
+const QUIT: &str = "\u{e009}q\u{e000}";
+
+/// Keys that are pressed before the page listens are lost, as for a person who is too quick.
+async fn ask_to_quit(window: &Window) -> Result<()> {
+    window
+        .eventually("the question", async || {
+            if !window.there("leave.dialog").await? {
+                window.keys(QUIT).await?;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            Ok(window.there("leave.dialog").await?.then_some(()))
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quitting_says_what_is_under_way_and_does_what_is_chosen() -> Result<()> {
+    let (leaving, window) = Leaving::with_a_tunnel().await?;
+    ask_to_quit(&window).await?;
+    window.text_with("leave.dialog", "ttyd").await?;
+    let pictures = repository::root().join("target/screenshots/leave");
+    window.screenshot(&pictures.join("dialog.png")).await?;
+    window.keys("\u{e00c}").await?;
+    window.gone("leave.dialog").await?;
+    ensure!(answers_http(leaving.port));
+
+    ask_to_quit(&window).await?;
+    window.click("leave.background").await?;
+    leaving.ended()?;
+    drop(window);
+    eventually("the tunnel in the background", SOON, || {
+        Ok(answers_http(leaving.port).then_some(()))
+    })?;
+
+    // Nothing to say at the next start: the user has chosen.
+    let window = Window::app(&leaving.home).await?;
+    window.text_with("status.tunnels", "1").await?;
+    ensure!(!window.there("leave.last-end").await?);
+    ask_to_quit(&window).await?;
+    window.click("leave.stop").await?;
+    leaving.ended()?;
+    ensure!(!answers_http(leaving.port), "stopped, and yet it answers");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_start_says_what_a_logout_has_ended() -> Result<()> {
+    let (leaving, window) = Leaving::with_a_tunnel().await?;
+    let [app] = leaving.home.processes("gangway-desktop")[..] else {
+        anyhow::bail!("not one app");
+    };
+    run(Command::new("kill").args(["-s", "TERM", &app.to_string()]))?;
+    leaving.ended()?;
+    drop(window);
+    let window = Window::app(&leaving.home).await?;
+    window.text_with("leave.last-end", "ttyd").await?;
+    let pictures = repository::root().join("target/screenshots/leave");
+    window.screenshot(&pictures.join("logout.png")).await?;
+    window
+        .click_css("[data-testid=\"leave.last-end\"] .ant-alert-close-icon")
+        .await?;
+    window.gone("leave.last-end").await?;
+    window.close().await
+}
+
+/// There is no panel on this display: the window can't go into it, and says what it does instead.
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_the_window_keeps_what_is_under_way() -> Result<()> {
+    let (leaving, window) = Leaving::with_a_tunnel().await?;
+    let screen = Screen::of(&leaving.home)?;
+    let frame = screen.window("Gangway").await?;
+    screen.close(frame)?;
+    // The system's own dialog is a second window of the same name.
+    window
+        .eventually("the dialog that says it", async || {
+            Ok((screen.windows("Gangway")?.len() > 1).then_some(()))
+        })
+        .await?;
+    ensure!(answers_http(leaving.port));
+    ensure!(leaving.home.processes("gangway-desktop").len() == 1);
+    Ok(())
+}
+
+/// A second start shows the window that is there, and ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_start_shows_the_first() -> Result<()> {
+    let mut home = Home::desktop()?;
+    home.single_instance();
+    let window = Window::app(&home).await?;
+    window.find("login.page").await?;
+    run(&mut home.command(program("gangway-desktop")))?;
+    ensure!(home.processes("gangway-desktop").len() == 1);
+    window.find("login.page").await?;
     window.close().await
 }

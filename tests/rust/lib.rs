@@ -12,4 +12,5 @@ pub mod manager;
 pub mod process;
 pub mod registry;
 pub mod repository;
+pub mod screen;
 pub mod window;

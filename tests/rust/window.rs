@@ -150,6 +150,37 @@ impl Window {
         Ok(())
     }
 
+    /// Goes to one of the page's own places, such as `/sessions`.
+    ///
+    /// # Errors
+    /// When the window does not answer.
+    pub async fn go(&self, place: &str) -> Result<()> {
+        let script = "window.location.hash = arguments[0];";
+        self.client.execute(script, vec![place.into()]).await?;
+        Ok(())
+    }
+
+    /// Types into whatever has the focus.
+    ///
+    /// # Errors
+    /// When nothing has it.
+    pub async fn keys(&self, text: &str) -> Result<()> {
+        self.client.active_element().await?.send_keys(text).await?;
+        Ok(())
+    }
+
+    /// Waits until a script's answer is true.
+    ///
+    /// # Errors
+    /// When it never is, or the script fails.
+    pub async fn until(&self, what: &str, script: &str) -> Result<()> {
+        self.eventually(what, async || {
+            let answer = self.client.execute(script, Vec::new()).await?;
+            Ok((answer == Value::Bool(true)).then_some(()))
+        })
+        .await
+    }
+
     /// Waits until an element's text holds `part`, and returns the whole text.
     ///
     /// # Errors

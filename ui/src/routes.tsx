@@ -80,6 +80,12 @@ const folders = createRoute({
   component: lazyPage(() => import('./features/folders/FoldersPage'), 'FoldersPage'),
 });
 
+const files = createRoute({
+  getParentRoute: () => root,
+  path: '/files',
+  component: lazyPage(() => import('./features/files/FilesPage'), 'FilesPage'),
+});
+
 const transfers = createRoute({
   getParentRoute: () => root,
   path: '/transfers',
@@ -116,6 +122,7 @@ export const router = createRouter({
     sessions,
     launch,
     folders,
+    files,
     transfers,
     history,
     settings,

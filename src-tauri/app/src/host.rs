@@ -1,16 +1,17 @@
 //! What the command table asks of the program around it: the user's browser, file manager, and
 //! updates.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use commands::Host;
-use commands::types::{Failure, FailureCode, UpdateStatus};
+use commands::types::{Failure, FailureCode, LeaveChoice, UpdateStatus};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tauri::{AppHandle, Url};
+use tauri::{AppHandle, Manager, Url};
+use tauri_plugin_dialog::DialogExt;
 use tauri_plugin_opener::OpenerExt;
 
-use crate::{leave, update};
+use crate::{leave, update, window};
 
 /// The desktop around the table.
 #[derive(Debug)]
@@ -43,6 +44,53 @@ impl Host for Desktop {
 
     fn quit(&self) {
         leave::when_done(&self.app);
+    }
+
+    fn open_link(&self, url: &str) -> Result<(), Failure> {
+        let opened = self.app.opener().open_url(url, None::<&str>);
+        opened.map_err(|error| failure(FailureCode::ProgramMissing, error))
+    }
+
+    fn open_file(&self, path: &Path) -> Result<(), Failure> {
+        let path = path.display().to_string();
+        let opened = self.app.opener().open_path(path, None::<&str>);
+        opened.map_err(|error| failure(FailureCode::ProgramMissing, error))
+    }
+
+    fn save_path(&self, suggested: &str) -> BoxFuture<'_, Result<Option<PathBuf>, Failure>> {
+        let mut dialog = self.app.dialog().file().set_file_name(suggested);
+        if let Some(window) = self.app.get_webview_window(window::MAIN) {
+            dialog = dialog.set_parent(&window);
+        }
+        let paths = self.app.path();
+        if let Ok(folder) = paths.download_dir().or_else(|_| paths.home_dir()) {
+            dialog = dialog.set_directory(folder);
+        }
+        async move {
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            dialog.save_file(move |path| {
+                // Nobody waits any more when the page has gone.
+                let _ = answer.send(path);
+            });
+            match answered.await {
+                Ok(Some(path)) => {
+                    let path = path.into_path();
+                    path.map(Some)
+                        .map_err(|error| failure(FailureCode::BadPath, error))
+                }
+                Ok(None) | Err(_) => Ok(None),
+            }
+        }
+        .boxed()
+    }
+
+    fn heard(&self) {
+        leave::heard(&self.app);
+    }
+
+    fn leave(&self, choice: LeaveChoice) -> Result<(), Failure> {
+        leave::decide(&self.app, choice);
+        Ok(())
     }
 
     fn check_update(&self) -> BoxFuture<'_, Result<UpdateStatus, Failure>> {

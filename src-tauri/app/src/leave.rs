@@ -1,19 +1,30 @@
 //! Closing the window and quitting, when something is under way.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use commands::types::LeaveChoice;
 use commands::{LiveWork, Table};
-use tauri::{AppHandle, Manager, Window};
+use tauri::{AppHandle, Emitter, Manager, Window};
 use tauri_plugin_dialog::{DialogExt, MessageDialogButtons, MessageDialogResult};
+use tokio::sync::broadcast::error::RecvError;
 
-use crate::window;
 use crate::words::Words;
+use crate::{tray, window};
+
+/// The page shows the question; this long it may take to take notice. A page that hangs or is not
+/// there yet must not make it impossible to quit.
+const HEARING: Duration = Duration::from_secs(4);
+/// How often a program that waits for its transfers looks at them.
+const LOOK: Duration = Duration::from_millis(400);
 
 /// What the user has been told, and whether the program is on its way out.
 #[derive(Debug, Default)]
 pub(crate) struct Leaving {
     told: AtomicBool,
     decided: AtomicBool,
+    heard: AtomicBool,
+    waiting: AtomicBool,
 }
 
 /// What becomes of live work when the program ends.
@@ -25,7 +36,8 @@ enum Fate {
     Stop,
 }
 
-/// The close button: hides the window while something is under way, and says so once.
+/// The close button: while something is under way, the window goes into the panel, or is
+/// minimised where there is none; said once.
 pub(crate) fn close_requested(window: &Window, api: &tauri::CloseRequestApi) {
     let app = window.app_handle();
     let leaving = app.state::<Leaving>();
@@ -37,25 +49,96 @@ pub(crate) fn close_requested(window: &Window, api: &tauri::CloseRequestApi) {
         return;
     }
     api.prevent_close();
-    if let Err(error) = window.hide() {
-        tracing::warn!(%error, "the window could not be hidden");
+    let in_panel = tray::is_shown(app);
+    let gone = match in_panel {
+        true => window.hide(),
+        false => window.minimize(),
+    };
+    if let Err(error) = gone {
+        tracing::warn!(%error, "the window could not be put away");
     }
     if !leaving.told.swap(true, Ordering::AcqRel) {
         let words = app.state::<&'static Words>();
-        let text = format!("{}\n\n{}", words.goes_on, describe(&words, live));
+        let what = match in_panel {
+            true => words.goes_on,
+            false => words.goes_on_minimised,
+        };
+        let text = format!("{what}\n\n{}", describe(&words, live));
         app.dialog().message(text).title("Gangway").show(|_| {});
     }
 }
 
 /// Quits; with something under way the user decides what becomes of it.
 pub(crate) fn ask(app: &AppHandle) {
-    let live = live_work(app);
-    if live.is_none() {
+    if live_work(app).is_none() {
         leave(app, Fate::Stop);
         return;
     }
     window::show(app);
+    let leaving = app.state::<Leaving>();
+    leaving.heard.store(false, Ordering::Release);
+    if let Err(error) = app.emit_to(window::MAIN, "shell:leave", ()) {
+        tracing::warn!(%error, "the page could not be asked");
+    }
+    let app = app.clone();
+    tauri::async_runtime::spawn(async move {
+        tokio::time::sleep(HEARING).await;
+        if !app.state::<Leaving>().heard.load(Ordering::Acquire) {
+            ask_without_page(&app);
+        }
+    });
+}
+
+/// The page has the question before it.
+pub(crate) fn heard(app: &AppHandle) {
+    app.state::<Leaving>().heard.store(true, Ordering::Release);
+}
+
+/// The user's answer.
+pub(crate) fn decide(app: &AppHandle, choice: LeaveChoice) {
+    match choice {
+        LeaveChoice::Ask => ask(app),
+        LeaveChoice::Stay => {
+            set_waiting(app, false);
+        }
+        LeaveChoice::Wait => wait(app),
+        LeaveChoice::Background => leave(app, Fate::KeepGoing),
+        LeaveChoice::Stop => leave(app, Fate::Stop),
+    }
+}
+
+fn set_waiting(app: &AppHandle, waiting: bool) -> bool {
+    let leaving = app.state::<Leaving>();
+    let before = leaving.waiting.swap(waiting, Ordering::AcqRel);
+    if let Some(table) = app.try_state::<Table>() {
+        table.set_waiting(waiting);
+    }
+    before
+}
+
+/// Quits as soon as no transfer is under way; tunnels, which never end by themselves, go on in the
+/// background.
+fn wait(app: &AppHandle) {
+    if set_waiting(app, true) {
+        return;
+    }
+    let app = app.clone();
+    tauri::async_runtime::spawn(async move {
+        loop {
+            if !app.state::<Leaving>().waiting.load(Ordering::Acquire) {
+                return;
+            }
+            if live_work(&app).transfers == 0 {
+                return leave(&app, Fate::KeepGoing);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    });
+}
+
+fn ask_without_page(app: &AppHandle) {
     let words = *app.state::<&'static Words>();
+    let live = live_work(app);
     let asked = app.clone();
     app.dialog()
         .message(format!(
@@ -76,9 +159,18 @@ pub(crate) fn ask(app: &AppHandle) {
 }
 
 /// Ends without asking, and keeps what is under way going: the session of the desktop ends, or
-/// somebody has sent SIGTERM.
+/// somebody has sent SIGTERM. What it was is said at the next start.
 pub(crate) fn at_once(app: &AppHandle) {
-    leave(app, Fate::KeepGoing);
+    if app.state::<Leaving>().decided.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let app = app.clone();
+    tauri::async_runtime::spawn(async move {
+        // First: there may be little time.
+        app.state::<Table>().note_run(true).await;
+        hand_over(&app).await;
+        app.exit(0);
+    });
 }
 
 /// Ends without asking because the user has asked for it beforehand: the last transfer is over.
@@ -99,6 +191,25 @@ pub(crate) async fn hand_over(app: &AppHandle) {
     }
 }
 
+/// Keeps the note for the next start right, for as long as the program runs.
+pub(crate) async fn keep_note(app: AppHandle) {
+    let table = app.state::<Table>().inner().clone();
+    let mut changes = table.changes();
+    let mut before = LiveWork::default();
+    loop {
+        let live = table.live_work();
+        if live != before && !is_decided(&app) {
+            before = live;
+            table.note_run(false).await;
+        }
+        match changes.recv().await {
+            Ok(_) | Err(RecvError::Lagged(_)) => tokio::time::sleep(LOOK).await,
+            Err(RecvError::Closed) => return,
+        }
+        while changes.try_recv().is_ok() {}
+    }
+}
+
 fn leave(app: &AppHandle, fate: Fate) {
     if app.state::<Leaving>().decided.swap(true, Ordering::AcqRel) {
         return;
@@ -108,6 +219,7 @@ fn leave(app: &AppHandle, fate: Fate) {
         if fate == Fate::KeepGoing {
             hand_over(&app).await;
         }
+        app.state::<Table>().end_run();
         app.exit(0);
     });
 }
@@ -122,9 +234,15 @@ fn fate(answer: &MessageDialogResult, words: &Words) -> Option<Fate> {
     }
 }
 
-fn live_work(app: &AppHandle) -> LiveWork {
+/// What would be missed if the program ended now.
+pub(crate) fn live_work(app: &AppHandle) -> LiveWork {
     let table = app.try_state::<Table>();
     table.map(|table| table.live_work()).unwrap_or_default()
+}
+
+/// Whether somebody has decided that the program ends.
+pub(crate) fn is_decided(app: &AppHandle) -> bool {
+    app.state::<Leaving>().decided.load(Ordering::Acquire)
 }
 
 fn describe(words: &Words, live: LiveWork) -> String {

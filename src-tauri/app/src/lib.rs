@@ -85,6 +85,7 @@ fn build() -> tauri::Result<App> {
         )
         .manage(calls::Calls::default())
         .manage(leave::Leaving::default())
+        .manage(tray::Shown::default())
         .manage(update::Offered::default())
         .invoke_handler(tauri::generate_handler![
             bridge::call,
@@ -106,12 +107,14 @@ fn set_up(app: &AppHandle) -> Result<()> {
     let table = tauri::async_runtime::block_on(Table::open(Surface::Window, desktop));
     let table = table.map_err(|failure| anyhow::anyhow!(failure.message))?;
     let words = Words::of(tauri::async_runtime::block_on(language(&table)));
+    table.begin_run();
     app.manage(table);
     app.manage(words);
     window::open(app)?;
     if let Err(error) = tray::build(app, words) {
         tracing::info!(%error, "no icon in the panel");
     }
+    tauri::async_runtime::spawn(leave::keep_note(app.clone()));
     end_on_signal(app.clone());
     Ok(())
 }
@@ -161,6 +164,10 @@ fn on_event(app: &AppHandle, event: RunEvent) {
     if let RunEvent::Exit = event {
         app.state::<calls::Calls>().cancel_all();
         let table = app.state::<Table>().inner().clone();
+        if !leave::is_decided(app) {
+            // The window was closed with nothing under way.
+            table.end_run();
+        }
         tauri::async_runtime::block_on(table.close());
     }
 }

@@ -9,6 +9,8 @@ pub(crate) struct Words {
     pub(crate) settings: &'static str,
     pub(crate) quit: &'static str,
     pub(crate) goes_on: &'static str,
+    pub(crate) goes_on_minimised: &'static str,
+    pub(crate) nothing: &'static str,
     pub(crate) quit_question: &'static str,
     pub(crate) keep_going: &'static str,
     pub(crate) stop_everything: &'static str,
@@ -23,6 +25,9 @@ const ENGLISH: Words = Words {
     quit: "Quit",
     goes_on: "Gangway goes on in the background while this is under way. Start it again, or use \
               its icon in the panel, to come back to the window.",
+    goes_on_minimised: "Gangway goes on while this is under way. Your desktop shows no icons of \
+                        programs in its panel, so the window was minimised.",
+    nothing: "Nothing under way",
     quit_question: "This is still under way. What should become of it?",
     keep_going: "Keep it going",
     stop_everything: "Stop it and quit",
@@ -37,6 +42,9 @@ const KOREAN: Words = Words {
     quit: "종료",
     goes_on: "아래 작업이 진행되는 동안 Gangway는 백그라운드에서 계속 실행됩니다. 다시 시작하거나 \
               패널의 아이콘을 누르면 창으로 돌아옵니다.",
+    goes_on_minimised: "아래 작업이 진행되는 동안 Gangway는 계속 실행됩니다. 이 데스크톱의 패널에는 \
+                        프로그램 아이콘이 표시되지 않으므로 창을 최소화했습니다.",
+    nothing: "진행 중인 작업 없음",
     quit_question: "아직 진행 중인 작업이 있습니다. 어떻게 할까요?",
     keep_going: "계속 진행",
     stop_everything: "중지하고 종료",
@@ -51,6 +59,9 @@ const JAPANESE: Words = Words {
     quit: "終了",
     goes_on: "次の作業が続いている間、Gangway はバックグラウンドで動き続けます。もう一度起動するか、\
               パネルのアイコンを押すとウィンドウに戻ります。",
+    goes_on_minimised: "次の作業が続いている間、Gangway は動き続けます。このデスクトップのパネルには\
+                        プログラムのアイコンが表示されないため、ウィンドウを最小化しました。",
+    nothing: "進行中の作業はありません",
     quit_question: "まだ進行中の作業があります。どうしますか？",
     keep_going: "続ける",
     stop_everything: "中止して終了",

@@ -29,6 +29,7 @@ pub(crate) async fn run(program: &Program, verb: SessionVerb) -> Result<ExitCode
             let request = SessionListRequest {
                 all,
                 statuses: status,
+                ..SessionListRequest::default()
             };
             let list: SessionList = program.table.ask("session.list", &request).await?;
             if list.stale {

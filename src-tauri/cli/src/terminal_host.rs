@@ -24,6 +24,14 @@ impl Host for Terminal {
         open::that_detached(url).map_err(|error| Failure::new(FailureCode::ProgramMissing, error))
     }
 
+    fn open_link(&self, url: &str) -> Result<(), Failure> {
+        open::that_detached(url).map_err(|error| Failure::new(FailureCode::ProgramMissing, error))
+    }
+
+    fn open_file(&self, path: &Path) -> Result<(), Failure> {
+        open::that_detached(path).map_err(|error| Failure::new(FailureCode::ProgramMissing, error))
+    }
+
     fn reveal(&self, path: &Path) -> Result<(), Failure> {
         let directory = if path.is_dir() {
             path

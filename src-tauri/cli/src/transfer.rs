@@ -234,6 +234,7 @@ pub(crate) async fn copy(program: &Program, args: CpArgs) -> Result<ExitCode, Fa
         links: args.links.into(),
         checksum: args.checksum,
         limit_bps: args.limit,
+        remove_source: false,
     };
     let started: TransferList = program.table.ask("transfer.start", &request).await?;
     let over = follow(program, started.transfers).await?;

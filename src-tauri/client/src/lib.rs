@@ -19,6 +19,7 @@ mod network;
 mod registry;
 mod resource;
 mod session;
+mod shell;
 mod ssh_keypair;
 mod storage;
 mod stream;
@@ -34,7 +35,8 @@ pub use extension::InstallEvent;
 pub use image::ImageRow;
 pub use network::Network;
 pub use resource::{CheckedPresets, PresetRow};
-pub use session::{KernelRow, Ran, SessionRow};
+pub use session::{KernelRow, Ran, SessionPage, SessionQuery, SessionRow};
+pub use shell::{ShellReader, ShellWriter};
 pub use storage::{Download, Upload};
 pub use stream::{ServiceStream, StartOptions};
 

@@ -118,6 +118,22 @@ pub struct Ran {
     pub stderr: String,
 }
 
+/// The manager's filter text for a part of the name; what stands for something else in it is
+/// taken as it is.
+fn name_filter(search: &str) -> Option<String> {
+    let words: Vec<String> = search
+        .split_whitespace()
+        .map(|word| {
+            let plain: String = word
+                .chars()
+                .filter(|one| !matches!(one, '"' | '\\' | '%'))
+                .collect();
+            format!("(name ilike \"%{plain}%\")")
+        })
+        .collect();
+    (!words.is_empty()).then(|| words.join(" & "))
+}
+
 #[derive(Deserialize)]
 struct ListData {
     compute_session_list: List,
@@ -154,7 +170,64 @@ struct LogsResult {
     logs: String,
 }
 
+/// A part of the account's sessions.
+#[derive(Debug, Clone, Default)]
+pub struct SessionQuery {
+    /// Statuses; all when empty.
+    pub statuses: Vec<SessionStatus>,
+    /// Part of the name, upper and lower case alike; everything when empty.
+    pub search: String,
+    /// Field to order by (`created_at`, `name`, …), with `-` for the other way round.
+    pub order: String,
+    /// How many at most.
+    pub limit: u32,
+    /// How many are left out at the beginning.
+    pub offset: u32,
+}
+
+/// What [`Client::session_page`] found.
+#[derive(Debug, Clone)]
+pub struct SessionPage {
+    /// The sessions.
+    pub rows: Vec<SessionRow>,
+    /// How many there are in all.
+    pub total: usize,
+}
+
 impl Client {
+    /// A part of the account's own sessions.
+    ///
+    /// # Errors
+    /// When the manager refuses or can't be reached.
+    pub async fn session_page(&self, query: &SessionQuery) -> Result<SessionPage, Error> {
+        let text = format!(
+            "query($limit: Int!, $offset: Int!, $status: String, $key: String, $filter: String, \
+             $order: String) {{ compute_session_list(limit: $limit, offset: $offset, \
+             status: $status, access_key: $key, filter: $filter, order: $order) \
+             {{ items {{ {FIELDS} }} total_count }} }}"
+        );
+        let names: Vec<&str> = query.statuses.iter().map(|one| one.as_str()).collect();
+        let order = match query.order.as_str() {
+            "" => "-created_at",
+            order => order,
+        };
+        let variables = json!({
+            "limit": query.limit,
+            "offset": query.offset,
+            "status": (!names.is_empty()).then(|| names.join(",")),
+            "key": self.access_key(),
+            "filter": name_filter(&query.search),
+            "order": order,
+        });
+        let ListData {
+            compute_session_list: page,
+        } = self.query(&text, variables).await?;
+        Ok(SessionPage {
+            rows: page.items,
+            total: page.total_count,
+        })
+    }
+
     /// The account's own sessions in any of these statuses, newest first.
     ///
     /// # Errors

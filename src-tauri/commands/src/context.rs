@@ -13,7 +13,9 @@ use settings::{AccessMode, Config, KeychainKind, Paths, Profile, Program};
 use tokio::sync::broadcast;
 
 use crate::failure::{io, not_logged_in};
+use crate::file::edit::Edits;
 use crate::host::Host;
+use crate::leave::Departure;
 use crate::links::Links;
 use crate::seat::Seat;
 use crate::table::Surface;
@@ -42,6 +44,8 @@ struct Inner {
     links: Links,
     seat: Seat,
     terminals: Terminals,
+    edits: Edits,
+    departure: Departure,
 }
 
 impl Context {
@@ -69,6 +73,8 @@ impl Context {
                 links: Links::default(),
                 seat: Seat::default(),
                 terminals: Terminals::default(),
+                edits: Edits::default(),
+                departure: Departure::default(),
             }),
             profile: profile.or_else(|| std::env::var("GANGWAY_PROFILE").ok()),
         })
@@ -125,6 +131,14 @@ impl Context {
 
     pub(crate) fn terminals(&self) -> &Terminals {
         &self.inner.terminals
+    }
+
+    pub(crate) fn departure(&self) -> &Departure {
+        &self.inner.departure
+    }
+
+    pub(crate) fn edits(&self) -> &Edits {
+        &self.inner.edits
     }
 
     /// Tells whoever listens; nobody listening is fine.

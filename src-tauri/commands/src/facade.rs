@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::host::Host;
 use crate::table::{self, Place, Surface};
 use crate::types::{Failure, FailureCode};
-use crate::{app, events, image_store, seat, session, socket, terminal};
+use crate::{app, events, file, image_store, seat, session, socket, terminal};
 
 /// A message of a stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +59,7 @@ pub struct Options {
 /// Every command, ready to be called. Cheap to clone; clones are the same.
 #[derive(Clone)]
 pub struct Table {
-    context: Context,
+    pub(crate) context: Context,
 }
 
 impl Table {
@@ -179,6 +179,9 @@ impl Table {
             "session.log_follow" => Ok(json(
                 session::follow_log(context, table::parse(name, payload)?).await?,
             )),
+            "file.search" => Ok(json(
+                file::search::search(context, table::parse(name, payload)?).await?,
+            )),
             "app.install" => Ok(json(
                 app::install(context, table::parse(name, payload)?).await?,
             )),
@@ -197,7 +200,7 @@ impl Table {
             "terminal.open" => {
                 let (opened, bytes) = terminal::open(context, table::parse(name, payload)?).await?;
                 let first = Message::Json(table::encode(&opened)?);
-                let rest = bytes.map(|bytes| Ok(Message::Binary(bytes)));
+                let rest = bytes.map(|bytes| bytes.map(Message::Binary));
                 Ok(futures_util::stream::iter([Ok(first)]).chain(rest).boxed())
             }
             other => Err(table::unknown(other)),

@@ -1,5 +1,10 @@
 //! Looking at and arranging files, wherever they are. Moving bytes is `transfer`'s business.
 
+mod content;
+pub(crate) mod edit;
+pub(crate) mod search;
+pub(crate) mod view;
+
 use std::path::{Component, Path, PathBuf};
 
 use ::ssh::client::sftp::{Attributes, Sftp};
@@ -40,44 +45,65 @@ pub(crate) async fn list(context: &Context, request: FileRef) -> Result<FileList
     Ok(listing)
 }
 
+/// One pass on a thread of its own: a hundred thousand entries take a moment, one task for each
+/// would take many.
 async fn local_list(path: &str) -> Result<FileListing, Failure> {
     let path = local_path(path)?;
     let shown = path.display().to_string();
-    let failed = |error: std::io::Error| io(&error, &shown);
-    let mut directory = tokio::fs::read_dir(&path).await.map_err(failed)?;
-    let mut entries = Vec::new();
-    while let Some(entry) = directory.next_entry().await.map_err(failed)? {
-        // A file that goes away meanwhile is not worth an error.
-        let Ok(data) = tokio::fs::symlink_metadata(entry.path()).await else {
-            continue;
-        };
-        let target = match data.is_symlink() {
-            true => tokio::fs::read_link(entry.path()).await.ok(),
-            false => None,
-        };
-        entries.push(FileEntry {
-            name: entry.file_name().to_string_lossy().into_owned(),
-            kind: match () {
-                () if data.is_symlink() => FileKind::Symlink,
-                () if data.is_dir() => FileKind::Directory,
-                () if data.is_file() => FileKind::File,
-                () => FileKind::Other,
-            },
-            size: data.len(),
-            modified: data
-                .modified()
-                .ok()
-                .and_then(|time| Timestamp::try_from(time).ok()),
-            mode: mode(&data),
-            target: target.map(|target| target.display().to_string()),
-        });
-    }
+    let read = tokio::task::spawn_blocking(move || local_entries(&path)).await;
+    let entries = read
+        .map_err(|error| Failure::new(FailureCode::Internal, error))?
+        .map_err(|error| io(&error, &shown))?;
     Ok(FileListing {
-        location: Location::Local {
-            path: path.display().to_string(),
-        },
+        location: Location::Local { path: shown },
         entries,
     })
+}
+
+fn local_entries(path: &Path) -> std::io::Result<Vec<FileEntry>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        // A file that goes away meanwhile is not worth an error.
+        let Ok(data) = entry.metadata() else {
+            continue;
+        };
+        let target = data
+            .is_symlink()
+            .then(|| link_target(&entry.path()))
+            .flatten();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        entries.push(local_entry(name, &data, target));
+    }
+    Ok(entries)
+}
+
+/// Where a link leads, with a `/` at the end when that is a directory.
+fn link_target(link: &Path) -> Option<String> {
+    let mut target = std::fs::read_link(link).ok()?.display().to_string();
+    if link.is_dir() && !target.ends_with('/') {
+        target.push('/');
+    }
+    Some(target)
+}
+
+fn local_entry(name: String, data: &std::fs::Metadata, target: Option<String>) -> FileEntry {
+    FileEntry {
+        name,
+        kind: match () {
+            () if data.is_symlink() => FileKind::Symlink,
+            () if data.is_dir() => FileKind::Directory,
+            () if data.is_file() => FileKind::File,
+            () => FileKind::Other,
+        },
+        size: data.len(),
+        modified: data
+            .modified()
+            .ok()
+            .and_then(|time| Timestamp::try_from(time).ok()),
+        mode: mode(data),
+        target,
+    }
 }
 
 #[cfg(unix)]
@@ -101,7 +127,7 @@ async fn session_list(
     for name in sftp.read_dir(&path).await? {
         let mut entry = session_entry(name.name, &name.attributes);
         if entry.kind == FileKind::Symlink {
-            entry.target = sftp.read_link(&join(&path, &entry.name)).await.ok();
+            entry.target = session_link(&sftp, &join(&path, &entry.name)).await;
         }
         entries.push(entry);
     }
@@ -109,6 +135,16 @@ async fn session_list(
         location: Location::Session { session, path },
         entries,
     })
+}
+
+/// As [`link_target`].
+async fn session_link(sftp: &Sftp, link: &str) -> Option<String> {
+    let mut target = sftp.read_link(link).await.ok()?;
+    let leads = sftp.stat(link, true).await;
+    if leads.is_ok_and(|leads| leads.is_dir()) && !target.ends_with('/') {
+        target.push('/');
+    }
+    Some(target)
 }
 
 fn session_entry(name: String, attributes: &Attributes) -> FileEntry {

@@ -1,12 +1,12 @@
 //! What only the surrounding program can do: a window opens things otherwise than a terminal.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 
-use crate::types::{Failure, FailureCode, UpdateStatus};
+use crate::types::{Failure, FailureCode, LeaveChoice, UpdateStatus};
 
 /// The program around the command table.
 pub trait Host: Send + Sync + 'static {
@@ -21,6 +21,41 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// When there is no file manager.
     fn reveal(&self, path: &Path) -> Result<(), Failure>;
+
+    /// Opens an address anywhere in the user's browser; the user has said yes to this very one.
+    ///
+    /// # Errors
+    /// When there is no browser.
+    fn open_link(&self, url: &str) -> Result<(), Failure>;
+
+    /// Opens a file with the program that the desktop has for its kind.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn open_file(&self, path: &Path) -> Result<(), Failure>;
+
+    /// Asks the user where to save a file; `suggested` is its name. `None` when the user thinks
+    /// better of it.
+    ///
+    /// # Errors
+    /// [`FailureCode::NotAllowedHere`] where nobody can be asked.
+    fn save_path(&self, suggested: &str) -> BoxFuture<'_, Result<Option<PathBuf>, Failure>> {
+        let message = format!("say where to save {suggested}");
+        async { Err(Failure::new(FailureCode::NotAllowedHere, message)) }.boxed()
+    }
+
+    /// Leaves the program; live work goes where `choice` says.
+    ///
+    /// # Errors
+    /// [`FailureCode::NotAllowedHere`] where there is nothing to leave.
+    fn leave(&self, choice: LeaveChoice) -> Result<(), Failure> {
+        let _ = choice;
+        let message = "only the desktop app can be left this way";
+        Err(Failure::new(FailureCode::NotAllowedHere, message))
+    }
+
+    /// The page has heard that the program is about to be left.
+    fn heard(&self) {}
 
     /// Asks the user for the passphrase of the encrypted file; `None` where nobody can be asked.
     fn passphrase(&self) -> Option<SecretString> {

@@ -22,6 +22,7 @@ mod history;
 mod host;
 mod image;
 mod image_store;
+mod leave;
 mod links;
 mod mounts;
 mod network;

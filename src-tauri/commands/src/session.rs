@@ -4,6 +4,7 @@ mod find;
 mod launch;
 mod life;
 mod list;
+mod log;
 mod watch;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub(crate) use find::{find, find_running};
 pub(crate) use launch::launch;
 pub(crate) use life::{interrupt, restart, save, unsaved};
 pub(crate) use list::list;
+pub(crate) use log::save_log;
 pub(crate) use watch::{follow_log, logs, stats};
 
 /// How long a launch is waited for when nobody says otherwise: images are fetched meanwhile.

@@ -64,6 +64,22 @@ pub(crate) async fn open_url(context: &Context, request: OpenUrl) -> Result<Noth
     Ok(Nothing {})
 }
 
+/// The page has shown the whole address and asked; what a session prints can't open anything by
+/// itself.
+pub(crate) async fn open_link(context: &Context, request: OpenUrl) -> Result<Nothing, Failure> {
+    let scheme = request.url.split_once("://").map(|(scheme, _)| scheme);
+    let plain = !request
+        .url
+        .chars()
+        .any(|one| one.is_control() || one == ' ');
+    if !matches!(scheme, Some("http" | "https")) || !plain {
+        let message = "only web addresses are opened";
+        return Err(Failure::new(FailureCode::InvalidInput, message));
+    }
+    context.host().open_link(&request.url)?;
+    Ok(Nothing {})
+}
+
 pub(crate) async fn reveal(context: &Context, request: RevealPath) -> Result<Nothing, Failure> {
     let path = PathBuf::from(&request.path);
     if !path.is_absolute() || !path.exists() {
@@ -91,23 +107,18 @@ pub(crate) async fn open_terminal(
     request: SessionRef,
 ) -> Result<Nothing, Failure> {
     let words = crate::ssh::command(context, &request.session).await?;
+    in_terminal(&words)?;
+    Ok(Nothing {})
+}
+
+/// Starts a command in a window of the user's terminal program.
+fn in_terminal(words: &[String]) -> Result<(), Failure> {
     for (program, option) in TERMINALS {
         let Some(path) = on_path(program) else {
             continue;
         };
-        let started = std::process::Command::new(path)
-            .arg(option)
-            .args(&words)
-            .stdin(std::process::Stdio::null())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn();
-        match started {
-            Ok(mut child) => {
-                // Somebody has to take note of its end.
-                std::thread::spawn(move || child.wait());
-                return Ok(Nothing {});
-            }
+        match start(std::process::Command::new(path).arg(option).args(words)) {
+            Ok(()) => return Ok(()),
             Err(error) => tracing::debug!(%error, program, "terminal"),
         }
     }
@@ -115,6 +126,46 @@ pub(crate) async fn open_terminal(
         Failure::new(FailureCode::ProgramMissing, "no terminal program was found")
             .hint("install one (xterm, gnome-terminal, …) or use the terminal in this window"),
     )
+}
+
+fn start(command: &mut std::process::Command) -> std::io::Result<()> {
+    let mut child = command
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()?;
+    // Somebody has to take note of its end.
+    std::thread::spawn(move || child.wait());
+    Ok(())
+}
+
+/// Editors without a window of their own.
+const IN_TERMINAL: [&str; 9] = [
+    "vi", "vim", "nvim", "nano", "hx", "micro", "joe", "ne", "kak",
+];
+
+/// Opens a file with the editor of the settings.
+pub(crate) fn start_editor(
+    program: &str,
+    arguments: &[String],
+    file: &Path,
+) -> Result<(), Failure> {
+    let name = Path::new(program).file_name().unwrap_or_default();
+    if IN_TERMINAL.iter().any(|editor| name == *editor) {
+        let mut words = vec![program.to_owned()];
+        words.extend_from_slice(arguments);
+        words.push(file.display().to_string());
+        return in_terminal(&words);
+    }
+    start(
+        std::process::Command::new(program)
+            .args(arguments)
+            .arg(file),
+    )
+    .map_err(|error| {
+        Failure::new(FailureCode::ProgramMissing, format!("{program}: {error}"))
+            .hint("choose another editor in the settings")
+    })
 }
 
 pub(crate) async fn check_update(context: &Context, _: Nothing) -> Result<UpdateStatus, Failure> {

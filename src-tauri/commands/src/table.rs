@@ -164,6 +164,10 @@ macro_rules! table {
 
 table! {
     commands {
+        "app.last_end" Nothing => LastEndShown, Read, WINDOW, Here, [] => crate::leave::last_end;
+        "app.forget_last_end" Nothing => LastEndShown, Change, WINDOW, Here, [] => crate::leave::forget_last_end;
+        "app.leaving" Nothing => Leaving, Read, WINDOW, Here, [] => crate::leave::leaving;
+        "app.leave" Leave => Leaving, Host, WINDOW, Here, [] => crate::leave::leave;
         "app.info" Nothing => AppInfo, Read, ALL, Here, [] => crate::system::info;
         "paths.show" Nothing => PathsShown, Read, ALL, Here, [] => crate::system::paths;
         "doctor.run" Nothing => CheckList, Read, ALL, Here, [] => crate::doctor::run;
@@ -196,6 +200,7 @@ table! {
         "session.unsaved" SessionRef => Unsaved, Read, ALL, Here, [Session] => crate::session::unsaved;
         "session.save" SessionSave => Saved, Change, ALL, Here, [Folder] => crate::session::save;
         "session.logs" SessionLogsRequest => SessionLogs, Read, ALL, Here, [Session] => crate::session::logs;
+        "session.save_log" SaveLog => SavedLog, Host, ALL, Here, [] => crate::session::save_log;
         "session.stats" SessionRef => Stats, Read, ALL, Here, [Session] => crate::session::stats;
         "session.exec" SessionExec => ExecResult, Change, ALL, Here, [] => crate::session::exec;
         "session.wait" SessionWait => Session, Read, ALL, Here, [Session] => crate::session::wait;
@@ -225,10 +230,17 @@ table! {
         "transfer.set_options" TransferOptions => TransferOptions, Change, ALL, ProxyHost, [Transfer] => crate::transfer::set_options;
         "transfer.clear" Nothing => Nothing, Change, ALL, ProxyHost, [Transfer] => crate::transfer::clear;
 
-        "file.list" FileRef => FileListing, Read, ALL, Here, [] => crate::file::list;
-        "file.mkdir" FileRef => Nothing, Change, ALL, Here, [] => crate::file::mkdir;
-        "file.rename" FileRename => Nothing, Change, ALL, Here, [] => crate::file::rename;
-        "file.remove" FileRemove => Nothing, Destroy, ALL, Here, [] => crate::file::remove;
+        "file.list" FileRef => FileListing, Read, ALL, Here, [File] => crate::file::list;
+        "file.view" FileRef => FileView, Read, ALL, Here, [File] => crate::file::view::view;
+        "file.create" FileRef => Nothing, Change, ALL, Here, [File] => crate::file::view::create;
+        "file.mkdir" FileRef => Nothing, Change, ALL, Here, [File] => crate::file::mkdir;
+        "file.rename" FileRename => Nothing, Change, ALL, Here, [File] => crate::file::rename;
+        "file.set_mode" FileMode => Nothing, Change, ALL, Here, [File] => crate::file::view::set_mode;
+        "file.remove" FileRemove => Nothing, Destroy, ALL, Here, [File] => crate::file::remove;
+        "file.edits" Nothing => FileEditList, Read, PAGES, Here, [File] => crate::file::edit::list;
+        "file.edit" FileRef => FileEditList, Host, PAGES, Here, [File] => crate::file::edit::open;
+        "file.edit_resolve" FileEditResolve => FileEditList, Destroy, PAGES, Here, [File] => crate::file::edit::resolve;
+        "file.edit_close" FileEditRef => FileEditList, Change, PAGES, Here, [File] => crate::file::edit::close;
         "file.places" Nothing => PlaceList, Read, ALL, Here, [] => crate::file::places;
 
         "folder.list" FolderListRequest => FolderList, Read, ALL, Here, [Folder] => crate::folder::list;
@@ -265,9 +277,11 @@ table! {
         "ssh.keypair_use" SshKeypairUse => SshKeypair, Host, ALL, Here, [Profile] => crate::ssh_keypair::take;
         "host.open_vscode" SessionRef => Nothing, Host, ALL, Here, [] => crate::editor::open;
         "host.open_url" OpenUrl => Nothing, Host, PAGES, Here, [] => crate::system::open_url;
+        "host.open_link" OpenUrl => Nothing, Host, PAGES, Here, [] => crate::system::open_link;
         "host.reveal" RevealPath => Nothing, Host, PAGES, Here, [] => crate::system::reveal;
         "host.open_terminal" SessionRef => Nothing, Host, PAGES, Here, [] => crate::system::open_terminal;
 
+        "terminal.list" SessionRef => TerminalList, Read, PAGES, Here, [Session] => crate::terminal::list;
         "terminal.write" TerminalWrite => Nothing, Change, PAGES, Here, [] => crate::terminal::write;
         "terminal.resize" TerminalResize => Nothing, Change, PAGES, Here, [] => crate::terminal::resize;
         "terminal.close" TerminalRef => Nothing, Change, PAGES, Here, [] => crate::terminal::close;
@@ -279,6 +293,7 @@ table! {
         "events" Nothing => Changed, ALL, Here, false;
         "terminal.open" TerminalOpen => TerminalOpened, PAGES, Here, true;
         "session.log_follow" SessionRef => LogText, ALL, Here, false;
+        "file.search" FileSearch => FilesFound, ALL, Here, false;
         "app.install" AppInstall => InstallProgress, ALL, Here, false;
         "image.pull" ImageRef => TaskProgress, ALL, Here, false;
         "image.import" ImageImport => TaskProgress, TERMINAL, Here, false;

@@ -1,182 +1,108 @@
-//! Terminals in a session, for the window. A terminal outlives the page that shows it: a page
-//! that is loaded again takes it up where it was, with what was last on the screen.
+//! Terminals in a session. Where the session keeps its shells itself, a terminal is a look at one
+//! of them, and outlives every window and this program; elsewhere it is a terminal of the SSH
+//! connection, and outlives the page that shows it.
 
-use std::collections::{HashMap, VecDeque};
+mod kept;
+mod plain;
+
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ::ssh::client::{TerminalReader, TerminalRequest, TerminalWriter};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
-use tokio::sync::broadcast;
-use uuid::Uuid;
+use client::protocol::api::gangway::capability;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 
 use crate::context::Context;
 use crate::session::find_running;
 use crate::types::{
-    Failure, FailureCode, Nothing, TerminalOpen, TerminalOpened, TerminalRef, TerminalResize,
-    TerminalWrite,
+    Failure, FailureCode, Nothing, SessionRef, TerminalList, TerminalOpen, TerminalOpened,
+    TerminalRef, TerminalResize, TerminalWrite,
 };
 
-/// What is shown again when a page takes a terminal up.
-const SCROLLBACK: usize = 256 * 1024;
-/// Pieces that a slow page may be behind; beyond that it starts again from the scrollback.
-const BEHIND: usize = 1024;
-
+/// The terminals that are shown, by their ids.
 #[derive(Default)]
 pub(crate) struct Terminals {
-    open: Mutex<HashMap<String, Arc<Terminal>>>,
+    kept: Mutex<HashMap<String, Arc<kept::Look>>>,
+    plain: plain::Terminals,
 }
 
-struct Terminal {
-    writer: TerminalWriter,
-    screen: Mutex<Screen>,
-}
-
-struct Screen {
-    scrollback: VecDeque<u8>,
-    /// `None` once the shell has ended.
-    pages: Option<broadcast::Sender<Bytes>>,
-}
+/// What a terminal shows, until its shell ends.
+pub(crate) type Output = BoxStream<'static, Result<Bytes, Failure>>;
 
 impl Terminals {
-    fn get(&self, id: &str) -> Result<Arc<Terminal>, Failure> {
-        lock(&self.open)
-            .get(id)
-            .cloned()
-            .ok_or_else(|| Failure::new(FailureCode::NotFound, "this terminal has been closed"))
-    }
-}
-
-impl Terminal {
-    fn keep(&self, bytes: Bytes) {
-        let mut screen = lock(&self.screen);
-        screen.scrollback.extend(&bytes);
-        let excess = screen.scrollback.len().saturating_sub(SCROLLBACK);
-        screen.scrollback.drain(..excess);
-        if let Some(pages) = &screen.pages {
-            let _ = pages.send(bytes);
-        }
+    fn kept(&self) -> MutexGuard<'_, HashMap<String, Arc<kept::Look>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is on the screen, and what comes after it, without a gap.
-    fn watch(&self) -> (Bytes, Option<broadcast::Receiver<Bytes>>) {
-        let screen = lock(&self.screen);
-        let seen: Vec<u8> = screen.scrollback.iter().copied().collect();
-        (
-            seen.into(),
-            screen.pages.as_ref().map(broadcast::Sender::subscribe),
-        )
+    fn look(&self, id: &str) -> Option<Arc<kept::Look>> {
+        self.kept().get(id).cloned()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Opens a terminal or takes one up; tells its id, then its bytes until the shell ends.
 pub(crate) async fn open(
     context: &Context,
     request: TerminalOpen,
-) -> Result<(TerminalOpened, impl Stream<Item = Bytes> + Send + use<>), Failure> {
-    let known = request.terminal_id.and_then(|id| {
-        let terminal = context.terminals().get(&id).ok()?;
-        Some((id, terminal))
-    });
-    let (id, terminal) = match known {
-        Some((id, terminal)) => {
-            terminal.writer.resize(request.rows, request.cols).await?;
-            (id, terminal)
-        }
-        None => start(context, &request.session, request.rows, request.cols).await?,
-    };
-    let (seen, pages) = terminal.watch();
-    let first = futures_util::stream::iter((!seen.is_empty()).then_some(seen));
-    let rest = futures_util::stream::unfold((terminal, pages), |(terminal, pages)| async move {
-        let mut pages = pages?;
-        match pages.recv().await {
-            Ok(bytes) => Some((bytes, (terminal, Some(pages)))),
-            Err(broadcast::error::RecvError::Lagged(_)) => {
-                // Clear the screen and show what there is: better than a torn one.
-                let (seen, pages) = terminal.watch();
-                let again = [b"\x1bc".as_slice(), &seen].concat();
-                Some((again.into(), (terminal, pages)))
-            }
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
-    });
-    Ok((TerminalOpened { terminal_id: id }, first.chain(rest)))
-}
-
-async fn start(
-    context: &Context,
-    session: &str,
-    rows: u16,
-    cols: u16,
-) -> Result<(String, Arc<Terminal>), Failure> {
-    let client = context.client().await?;
-    let row = find_running(&client, session).await?;
-    let link = context
-        .links()
-        .connect(context, &client, row.session_id)
-        .await?;
-    let request = TerminalRequest {
-        term: "xterm-256color".to_owned(),
-        rows,
-        columns: cols,
-        command: None,
-    };
-    let made = link.terminal(&request).await?;
-    let id = Uuid::new_v4().to_string();
-    let screen = Screen {
-        scrollback: VecDeque::new(),
-        pages: Some(broadcast::channel(BEHIND).0),
-    };
-    let terminal = Arc::new(Terminal {
-        writer: made.writer,
-        screen: Mutex::new(screen),
-    });
-    lock(&context.terminals().open).insert(id.clone(), terminal.clone());
-    tokio::spawn(pump(
-        context.clone(),
-        id.clone(),
-        terminal.clone(),
-        made.reader,
-    ));
-    Ok((id, terminal))
-}
-
-async fn pump(context: Context, id: String, terminal: Arc<Terminal>, mut reader: TerminalReader) {
-    while let Some(bytes) = reader.next().await {
-        terminal.keep(bytes);
+) -> Result<(TerminalOpened, Output), Failure> {
+    if context.client().await?.has(capability::SHELLS).await? {
+        kept::open(context, request).await
+    } else {
+        let (opened, bytes) = plain::open(context, request).await?;
+        Ok((opened, bytes.map(Ok).boxed()))
     }
-    lock(&terminal.screen).pages = None;
-    lock(&context.terminals().open).remove(&id);
+}
+
+/// The terminals that a session has, shown or not.
+pub(crate) async fn list(context: &Context, request: SessionRef) -> Result<TerminalList, Failure> {
+    let client = context.client().await?;
+    let row = find_running(&client, &request.session).await?;
+    let session = row.session_id.to_string();
+    if !client.has(capability::SHELLS).await? {
+        return Ok(plain::list(context, &session));
+    }
+    match client.shells(&session).await {
+        Ok(shells) => Ok(TerminalList {
+            terminals: shells.into_iter().map(Into::into).collect(),
+            kept: true,
+        }),
+        // It keeps them, but can't tell which.
+        Err(client::Error::Unsupported { .. }) => Ok(TerminalList {
+            terminals: Vec::new(),
+            kept: true,
+        }),
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(crate) async fn write(context: &Context, request: TerminalWrite) -> Result<Nothing, Failure> {
     let bytes = BASE64_STANDARD
         .decode(&request.data)
         .map_err(|error| Failure::new(FailureCode::InvalidInput, error))?;
-    context
-        .terminals()
-        .get(&request.terminal_id)?
-        .writer
-        .write(bytes)
-        .await?;
+    match context.terminals().look(&request.terminal_id) {
+        Some(look) => look.write(bytes.into()).await?,
+        None => plain::write(context, &request.terminal_id, bytes).await?,
+    }
     Ok(Nothing {})
 }
 
 pub(crate) async fn resize(context: &Context, request: TerminalResize) -> Result<Nothing, Failure> {
-    let terminal = context.terminals().get(&request.terminal_id)?;
-    terminal.writer.resize(request.rows, request.cols).await?;
+    match context.terminals().look(&request.terminal_id) {
+        Some(look) => look.resize(request.rows, request.cols).await?,
+        None => plain::resize(context, &request).await?,
+    }
     Ok(Nothing {})
 }
 
+/// Ends a shell, whether it is shown or not.
 pub(crate) async fn close(context: &Context, request: TerminalRef) -> Result<Nothing, Failure> {
-    let terminal = lock(&context.terminals().open).remove(&request.terminal_id);
-    if let Some(terminal) = terminal {
-        terminal.writer.close().await?;
+    let client = context.client().await?;
+    if !client.has(capability::SHELLS).await? {
+        return plain::close(context, &request.terminal_id).await;
     }
+    let row = find_running(&client, &request.session).await?;
+    let session = row.session_id.to_string();
+    client.hang_up_shell(&session, &request.terminal_id).await?;
     Ok(Nothing {})
 }

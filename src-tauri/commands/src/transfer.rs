@@ -4,8 +4,8 @@ use crate::context::Context;
 use crate::file::{inner_path, local_path};
 use crate::session::find_running;
 use crate::types::{
-    Failure, FailureCode, Links, Location, Nothing, OnFinish, Overwrite, Transfer, TransferList,
-    TransferOptions, TransferRef, TransferReorder, TransferResolve, TransferStart,
+    Failure, FailureCode, FileRemove, Links, Location, Nothing, OnFinish, Overwrite, Tag, Transfer,
+    TransferList, TransferOptions, TransferRef, TransferReorder, TransferResolve, TransferStart,
 };
 
 pub(crate) async fn list(context: &Context, _: Nothing) -> Result<TransferList, Failure> {
@@ -65,6 +65,7 @@ pub(crate) async fn start(
             dst: place(context, &profile, item.dst).await?,
         });
     }
+    let transfer_profile = profile.clone();
     let start = transfer::Start {
         profile,
         items,
@@ -74,9 +75,46 @@ pub(crate) async fn start(
         limit_bps: request.limit_bps,
     };
     let transfers = queue.start(start).await?;
+    if request.remove_source {
+        for transfer in &transfers {
+            let context = context.with_profile(Some(transfer_profile.clone()));
+            tokio::spawn(remove_source(context, transfer.id.clone()));
+        }
+    }
     Ok(TransferList {
         transfers: transfers.into_iter().map(Transfer::from).collect(),
     })
+}
+
+/// Removes what a transfer has moved, once every file of it has arrived. A program that ends before
+/// leaves the source where it is: what was to be moved is then there twice, and never lost.
+async fn remove_source(context: Context, id: String) {
+    let Ok(proxy) = context.proxy() else { return };
+    let queue = proxy.transfers().clone();
+    let mut changes = proxy.changes();
+    drop(proxy);
+    loop {
+        let Some(now) = queue.list().into_iter().find(|one| one.id == id) else {
+            return;
+        };
+        match now.state {
+            transfer::State::Done if now.skipped == 0 => {
+                let locations = vec![Location::from(now.src)];
+                let removed = crate::file::remove(&context, FileRemove { locations }).await;
+                if let Err(failure) = removed {
+                    tracing::warn!(%failure, "what was moved could not be removed");
+                }
+                context.changed(Tag::File, None);
+                return;
+            }
+            transfer::State::Done | transfer::State::Cancelled => return,
+            _ => {}
+        }
+        match changes.recv().await {
+            Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+            Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+        }
+    }
 }
 
 /// The place meant, by what does not change: a session by its id, a local path from the root.

@@ -3,12 +3,14 @@
 
 mod account;
 mod app;
+mod browse;
 mod environment;
 mod failure;
 mod file;
 mod folder;
 mod history;
 mod image;
+mod leave;
 mod session;
 mod session_life;
 mod ssh;
@@ -17,12 +19,14 @@ mod tunnel;
 
 pub use account::*;
 pub use app::*;
+pub use browse::*;
 pub use environment::*;
 pub use failure::*;
 pub use file::*;
 pub use folder::*;
 pub use history::*;
 pub use image::*;
+pub use leave::*;
 pub use session::*;
 pub use session_life::*;
 pub use ssh::*;

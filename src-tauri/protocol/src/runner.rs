@@ -10,6 +10,7 @@
 //! by an older engine keeps running, so fields may be added but never change their meaning.
 
 pub mod launch;
+pub mod shell;
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest';
-import { askBeforeHost, call, Failure, setTransport } from '.';
+import { askBeforeHost, call, Failure, setTransport, stream } from '.';
 import { httpTransport } from './http';
 
 const answer = (status: number, body: unknown) =>
@@ -63,4 +63,60 @@ it('does nothing when the user says no', async () => {
     code: 'confirmation_needed',
   });
   expect(fetched).toHaveBeenCalledOnce();
+});
+
+/** A socket whose other end is the test. */
+class Socket {
+  static readonly OPEN = 1;
+  static last: Socket;
+  readonly readyState = Socket.OPEN;
+  readonly sent: string[] = [];
+  onopen: () => void = () => undefined;
+  onmessage: (event: { data: unknown }) => void = () => undefined;
+  onclose: (event: { code: number; reason: string }) => void = () => undefined;
+  constructor() {
+    Socket.last = this;
+  }
+  send(text: string) {
+    this.sent.push(text);
+  }
+  close() {}
+}
+
+function openTerminal(onBytes: () => Promise<void>) {
+  vi.stubGlobal('WebSocket', Socket);
+  setTransport(httpTransport);
+  const onEnd = vi.fn();
+  stream(
+    'terminal.open',
+    { session: 's', rows: 24, cols: 80 },
+    { onMessage: () => undefined, onBytes, onEnd },
+  );
+  Socket.last.onopen();
+  return onEnd;
+}
+
+it('ends a stream with the code that the other side gives as its reason', () => {
+  const onEnd = openTerminal(async () => undefined);
+  Socket.last.onclose({ code: 4000, reason: 'session_ended: the session has ended: yes' });
+  expect(onEnd.mock.calls[0]?.[0]).toBeInstanceOf(Failure);
+  expect(onEnd.mock.calls[0]?.[0]).toMatchObject({
+    code: 'session_ended',
+    message: 'the session has ended: yes',
+  });
+});
+
+it('says that bytes were taken only when they are drawn', async () => {
+  let drawn: () => void = () => undefined;
+  openTerminal(
+    () =>
+      new Promise((done) => {
+        drawn = done;
+      }),
+  );
+  Socket.last.onmessage({ data: new ArrayBuffer(42) });
+  await Promise.resolve();
+  expect(Socket.last.sent).toHaveLength(1);
+  drawn();
+  await vi.waitFor(() => expect(Socket.last.sent[1]).toBe('{"taken":42}'));
 });

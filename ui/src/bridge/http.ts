@@ -1,4 +1,5 @@
 import { Failure, toFailure } from './failure';
+import type { FailureCode } from './generated/FailureCode';
 import type { StreamMessage, Transport } from './transport';
 
 const unreachable = (cause: unknown) =>
@@ -22,12 +23,22 @@ const closed = () =>
     retryable: false,
   });
 
-/** The close code of a stream that ended with a failure; the reason is the failure's message. */
+/** The close code of a stream that ended with a failure; the reason is `<code>: <message>`. */
 const STREAM_FAILED = 4000;
 
 function streamEnd(code: number, reason: string): Failure | null {
   if (code === 1000 || code === 1005) return null;
-  if (code === STREAM_FAILED) return toFailure(reason);
+  if (code === STREAM_FAILED) {
+    const told = /^([a-z_]+): ([\s\S]*)$/.exec(reason);
+    if (!told) return toFailure(reason);
+    return new Failure({
+      code: told[1] as FailureCode,
+      message: told[2] ?? '',
+      hint: null,
+      details: null,
+      retryable: true,
+    });
+  }
   return unreachable(reason || `closed with code ${code}`);
 }
 
@@ -86,8 +97,15 @@ export const httpTransport: Transport = {
     socket.onopen = () => socket.send(JSON.stringify(payload));
     socket.onmessage = ({ data }) => {
       if (!open) return;
-      if (data instanceof ArrayBuffer) handlers.onBytes?.(new Uint8Array(data));
-      else handlers.onMessage(JSON.parse(String(data)) as StreamMessage<typeof name>);
+      if (data instanceof ArrayBuffer) {
+        // More is sent only when this was taken, or a flood would fill the browser's memory.
+        const taken = () => {
+          if (socket.readyState === WebSocket.OPEN) {
+            socket.send(JSON.stringify({ taken: data.byteLength }));
+          }
+        };
+        Promise.resolve(handlers.onBytes?.(new Uint8Array(data))).then(taken, taken);
+      } else handlers.onMessage(JSON.parse(String(data)) as StreamMessage<typeof name>);
     };
     socket.onclose = ({ code, reason }) => end(streamEnd(code, reason));
     return () => {
@@ -98,4 +116,6 @@ export const httpTransport: Transport = {
 
   // There is no shell around a page in the user's browser.
   onPlace: () => () => undefined,
+  onLeave: () => () => undefined,
+  onFiles: () => () => undefined,
 };

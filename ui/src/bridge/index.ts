@@ -1,11 +1,11 @@
 // The one door to the Rust side. Which transport stands behind it is decided once, at the start.
 import { toFailure } from './failure';
 import type { Streams } from './generated/commands';
-import type { StreamHandlers, Transport } from './transport';
+import type { DraggedFiles, StreamHandlers, Transport } from './transport';
 import type { CommandName, Request, Response, StreamName, Tag } from './types';
 
 export { Failure, type FailureBody, toFailure } from './failure';
-export type { StreamHandlers } from './transport';
+export type { DraggedFiles, StreamHandlers } from './transport';
 export type * from './types';
 
 let transport: Transport | null = null;
@@ -71,6 +71,13 @@ export function stream<N extends StreamName>(
 
 /** Calls back when the shell around the page asks for a place of it. */
 export const onPlace = (go: (place: string) => void): (() => void) => current().onPlace(go);
+
+/** Calls back when the user wants to quit while something is under way. */
+export const onLeave = (ask: () => void): (() => void) => current().onLeave(ask);
+
+/** Calls back while files of the desktop are dragged over the window, and when they are dropped. */
+export const onFiles = (tell: (files: DraggedFiles) => void): (() => void) =>
+  current().onFiles(tell);
 
 const RECONNECT_MS = 2_000;
 

@@ -2,6 +2,7 @@
 import {
   QueryCache,
   QueryClient,
+  queryOptions,
   type UseQueryOptions,
   useMutation,
   useQuery,
@@ -58,6 +59,13 @@ type CallOptions<N extends CommandName> = Omit<
   UseQueryOptions<Response<N>, Failure>,
   'queryKey' | 'queryFn'
 >;
+
+/** The query that reads through a command, for those who need several at once. */
+export const callQuery = <N extends CommandName>(name: N, payload: Request<N>) =>
+  queryOptions<Response<N>, Failure>({
+    queryKey: [name, payload],
+    queryFn: ({ signal }) => call(name, payload, signal),
+  });
 
 /** Reads through a command; the answer is shared by everyone who asks the same. */
 export function useCall<N extends CommandName>(

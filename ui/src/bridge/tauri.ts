@@ -1,7 +1,16 @@
 import { Channel, invoke } from '@tauri-apps/api/core';
 import { listen } from '@tauri-apps/api/event';
 import { toFailure } from './failure';
-import type { StreamMessage, Transport } from './transport';
+import type { DraggedFiles, StreamMessage, Transport } from './transport';
+
+/** The page's own event for files from outside; journeys send it where no pointer can drag. */
+const FILES = 'shell:files';
+
+/** What the shell tells of a drag; a position counts physical pixels. */
+interface Dragged {
+  paths: string[];
+  position: { x: number; y: number };
+}
 
 let lastCall = 0;
 const nextCallId = () => `${performance.timeOrigin.toString(36)}-${(++lastCall).toString(36)}`;
@@ -68,5 +77,30 @@ export const tauriTransport: Transport = {
   onPlace(go) {
     const listening = listen<string>('shell:navigate', ({ payload }) => go(payload));
     return () => void listening.then((stop) => stop());
+  },
+
+  onLeave(ask) {
+    const listening = listen('shell:leave', () => ask());
+    return () => void listening.then((stop) => stop());
+  },
+
+  onFiles(tell) {
+    const hear = (event: Event) => tell((event as CustomEvent<DraggedFiles>).detail);
+    window.addEventListener(FILES, hear);
+    const stops = (['enter', 'over', 'drop', 'leave'] as const).map((kind) =>
+      listen<Partial<Dragged>>(`tauri://drag-${kind}`, ({ payload }) => {
+        const detail: DraggedFiles = {
+          what: kind === 'enter' ? 'over' : kind,
+          paths: kind === 'drop' ? (payload.paths ?? []) : [],
+          x: (payload.position?.x ?? 0) / window.devicePixelRatio,
+          y: (payload.position?.y ?? 0) / window.devicePixelRatio,
+        };
+        window.dispatchEvent(new CustomEvent(FILES, { detail }));
+      }),
+    );
+    return () => {
+      window.removeEventListener(FILES, hear);
+      for (const stop of stops) void stop.then((end) => end());
+    };
   },
 };

@@ -12,6 +12,16 @@ export interface StreamHandlers<N extends StreamName> {
   onEnd?: (failure: Error | null) => void;
 }
 
+/** Files of this computer that come from outside of the window. */
+export interface DraggedFiles {
+  what: 'over' | 'drop' | 'leave';
+  /** Absolute paths; empty while they are only moved about. */
+  paths: readonly string[];
+  /** Where, in CSS pixels of the page. */
+  x: number;
+  y: number;
+}
+
 export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** The user has said yes to a command that reaches out to this computer. */
@@ -33,4 +43,8 @@ export interface Transport {
   ): () => void;
   /** Calls back when the shell (its tray, a link) asks for a place such as "#/settings". */
   onPlace(go: (place: string) => void): () => void;
+  /** Calls back when the user wants to quit while something is under way. */
+  onLeave(ask: () => void): () => void;
+  /** Calls back while files of the desktop are dragged over the window, and when they are dropped. */
+  onFiles(tell: (files: DraggedFiles) => void): () => void;
 }

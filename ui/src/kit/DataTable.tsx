@@ -5,16 +5,19 @@ import {
   type CSSProperties,
   type ReactNode,
   type RefObject,
+  useCallback,
+  useEffect,
   useId,
   useLayoutEffect,
+  useMemo,
   useRef,
   useState,
 } from 'react';
 import { useTranslation } from 'react-i18next';
 import styles from './table.module.css';
-import { type Sort, useGrid } from './useGrid';
+import { type Sort, useGrid, type Want } from './useGrid';
 
-export type { Sort } from './useGrid';
+export type { Sort, Want } from './useGrid';
 
 export interface Column<T> {
   key: string;
@@ -27,10 +30,13 @@ export interface Column<T> {
   render: (row: T) => ReactNode;
   /** What the column sorts by; without it the column can't be sorted. */
   sortBy?: (row: T) => string | number;
+  /** The rows come sorted; the column only says by what. */
+  sortable?: boolean;
 }
 
 interface Props<T> {
-  rows: readonly T[];
+  /** What is not known yet is undefined; `onRange` tells that it is in sight. */
+  rows: readonly (T | undefined)[];
   columns: readonly Column<T>[];
   rowKey: (row: T) => string;
   label: string;
@@ -41,12 +47,20 @@ interface Props<T> {
   onSelect?: (selected: Set<string>) => void;
   onOpen?: (row: T) => void;
   onKey?: (event: React.KeyboardEvent, row: T | null) => void;
+  /** Tells which row the keys work on. */
+  onActive?: (row: T | null) => void;
+  /** A row to go to; a new object asks again. */
+  want?: Want | undefined;
+  /** The element that has the focus, for whoever moves it. */
+  gridRef?: RefObject<HTMLDivElement | null>;
   rowTestId?: (row: T) => string;
   rowProps?: (row: T) => React.HTMLAttributes<HTMLDivElement> & { draggable?: boolean };
   /** The row that is open beside the table. */
   current?: string | null;
   testId?: string;
   empty?: ReactNode;
+  /** Which rows are in sight. */
+  onRange?: (first: number, last: number) => void;
 }
 
 const ROW_HEIGHT = { comfortable: 34, compact: 28 };
@@ -84,14 +98,22 @@ export function DataTable<T>(props: Props<T>) {
     estimateSize: rowHeight,
     overscan: 8,
   });
-  const grid = useGrid({ ...props, scrollTo: (index) => virtual.scrollToIndex(index) });
+  const scrollTo = useCallback((index: number) => virtual.scrollToIndex(index), [virtual]);
+  const grid = useGrid({ ...props, scrollTo });
 
   const tracks = [...(selected ? ['34px'] : []), ...columns.map((column) => column.width)].join(
     ' ',
   );
   const bar = useScrollbar(scroller, rows.length);
   const style = { '--tracks': tracks, '--bar': `${bar}px` } as CSSProperties;
-  const all = rows.length > 0 && selected?.size === rows.length;
+  const inSight = virtual.getVirtualItems();
+  const [first, last] = [inSight[0]?.index, inSight.at(-1)?.index];
+  const { onRange } = props;
+  useEffect(() => {
+    if (first !== undefined && last !== undefined) onRange?.(first, last);
+  }, [first, last, onRange]);
+  const known = useMemo(() => rows.filter((row) => row !== undefined), [rows]);
+  const all = known.length > 0 && selected?.size === known.length;
   const rowId = (index: number) => `${gridId}-${index}`;
 
   return (
@@ -104,6 +126,7 @@ export function DataTable<T>(props: Props<T>) {
       aria-multiselectable={selected !== undefined}
       aria-activedescendant={grid.active >= 0 ? rowId(grid.active) : undefined}
       tabIndex={0}
+      ref={props.gridRef}
       onKeyDown={grid.onKeyDown}
       onFocus={grid.onFocus}
       data-testid={testId}
@@ -116,7 +139,7 @@ export function DataTable<T>(props: Props<T>) {
               aria-label={t('table.select_all')}
               checked={all}
               indeterminate={!all && selected.size > 0}
-              onChange={() => onSelect?.(all ? new Set() : new Set(rows.map(rowKey)))}
+              onChange={() => onSelect?.(all ? new Set() : new Set(known.map(rowKey)))}
             />
           </span>
         )}
@@ -127,9 +150,11 @@ export function DataTable<T>(props: Props<T>) {
       <div className={styles.body} ref={scroller}>
         {rows.length === 0 && props.empty}
         <div style={{ height: virtual.getTotalSize(), position: 'relative' }}>
-          {virtual.getVirtualItems().map(({ index, start, size }) => {
+          {inSight.map(({ index, start, size }) => {
             const row = rows[index];
-            if (row === undefined) return null;
+            if (row === undefined) {
+              return <Unknown key={index} start={start} size={size} />;
+            }
             const key = rowKey(row);
             const marked = selected?.has(key) ?? false;
             return (
@@ -177,6 +202,19 @@ export function DataTable<T>(props: Props<T>) {
   );
 }
 
+/** A row that is on its way. */
+function Unknown({ start, size }: { start: number; size: number }) {
+  return (
+    <div
+      className={styles.row}
+      style={{ transform: `translateY(${start}px)`, height: size }}
+      data-unknown
+    >
+      <span className={styles.unknown} />
+    </div>
+  );
+}
+
 interface HeadProps<T> {
   column: Column<T>;
   sort: Sort | null;
@@ -186,7 +224,7 @@ interface HeadProps<T> {
 function HeadCell<T>({ column, sort, onSort }: HeadProps<T>) {
   const mine = sort?.key === column.key ? sort : null;
   const state = mine ? (mine.descending ? 'descending' : 'ascending') : 'none';
-  const sortable = column.sortBy && onSort;
+  const sortable = (column.sortBy || column.sortable) && onSort;
   const next = () =>
     onSort?.(
       mine

@@ -16,7 +16,8 @@ import {
 } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 import type { Location, Session, Transfer, TransferState } from '@/bridge';
-import { useAction, useCall } from '@/bridge/query';
+import { useAction } from '@/bridge/query';
+import { useNewestSessions } from '@/bridge/sessions';
 import { formatDuration } from '@/format/date';
 import { formatNumber } from '@/format/number';
 import { formatSize, formatSpeed } from '@/format/size';
@@ -61,7 +62,7 @@ export function TransferLine({ transfer }: { transfer: Transfer }) {
   const { id, state, bytes, total } = transfer;
   const [tone, icon] = LOOKS[state];
   const share = state === 'done' ? 1 : total ? bytes / total : 0;
-  const sessions = useCall('session.list', { all: true }).data?.sessions ?? [];
+  const sessions = useNewestSessions().data?.sessions ?? [];
   const route = `${placeText(transfer.src, sessions)} → ${placeText(transfer.dst, sessions)}`;
   return (
     <article className={styles.line} data-testid={ids.transfers.row(id)} data-state={state}>
@@ -103,7 +104,8 @@ export function TransferLine({ transfer }: { transfer: Transfer }) {
 
 function Figures({ transfer }: { transfer: Transfer }) {
   const { t } = useTranslation();
-  const { bytes, total, files, files_total, speed, eta_s, state, seconds, sha256 } = transfer;
+  const { bytes, total, files, files_total, speed, eta_s, state, seconds, sha256, skipped } =
+    transfer;
   const parts = [
     total === null || state === 'done'
       ? formatSize(bytes)
@@ -116,6 +118,7 @@ function Figures({ transfer }: { transfer: Transfer }) {
   if (state === 'running' && eta_s !== null) {
     parts.push(t('transfers.left', { time: formatDuration(eta_s) }));
   }
+  if (skipped > 0) parts.push(t('transfers.skipped', { count: skipped }));
   if (state === 'done') parts.push(formatDuration(seconds));
   if (sha256) parts.push(t('transfers.checked'));
   return parts.join(' · ');

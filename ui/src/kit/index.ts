@@ -2,7 +2,7 @@ export { Ago, Elapsed } from './Ago';
 export { Bytes } from './Bytes';
 export { CopyButton } from './CopyButton';
 export { copyText } from './copyText';
-export { type Column, DataTable, type Sort } from './DataTable';
+export { type Column, DataTable, type Sort, type Want } from './DataTable';
 export { EmptyState } from './EmptyState';
 export { ErrorState } from './ErrorState';
 export { IconButton } from './IconButton';

@@ -9,6 +9,7 @@ export function useToast() {
   return useMemo(
     () => ({
       done: (text: string) => void message.success(text),
+      note: (text: string) => void message.info(text),
       failed: (failure: FailureBody) =>
         void message.error(`${failureText(failure)} (${failure.code})`, 6),
     }),

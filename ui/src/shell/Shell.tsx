@@ -1,7 +1,10 @@
 import { type ReactNode, useState } from 'react';
+import { inWindow } from '@/bridge';
 import { LoginAgain } from '@/features/login/LoginAgain';
 import { CommandPalette } from './CommandPalette';
 import { EngineBanner } from './EngineBanner';
+import { LastEndBanner } from './LastEndBanner';
+import { LeaveDialog } from './LeaveDialog';
 import { ShortcutsDialog } from './ShortcutsDialog';
 import { Sidebar } from './Sidebar';
 import { StatusBar } from './StatusBar';
@@ -17,6 +20,8 @@ export function Shell({ children }: { children: ReactNode }) {
       <Sidebar onPalette={() => setPalette(true)} />
       <main className={styles.main}>
         <EngineBanner />
+        {inWindow() && <LeaveDialog />}
+        {inWindow() && <LastEndBanner />}
         <div className={styles.page}>{children}</div>
       </main>
       <StatusBar />

@@ -3,6 +3,7 @@ import { Dropdown, Modal } from 'antd';
 import { ChevronsUpDown, Monitor, Search } from 'lucide-react';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { inWindow } from '@/bridge';
 import { forgetAll, useAction, useCall } from '@/bridge/query';
 import { RemoteLogin } from '@/features/login/RemoteLogin';
 import { ids } from '@/testids';
@@ -54,6 +55,7 @@ function AccountMenu() {
   const use = useAction('profile.use');
   const logout = useAction('logout');
   const [adding, setAdding] = useState(false);
+  const quit = useAction('app.leave');
   const current = profiles.find((profile) => profile.current);
   const title = !current || current.name === 'local' ? t('profile.this_computer') : current.title;
   const items = [
@@ -79,6 +81,17 @@ function AccountMenu() {
       label: t('profile.logout'),
       onClick: () => logout.mutate({}, { onSuccess: forgetAll }),
     },
+    ...(inWindow()
+      ? [
+          { type: 'divider' as const },
+          {
+            key: 'quit',
+            label: t('leave.quit'),
+            extra: `${modifierName()}Q`,
+            onClick: () => quit.mutate({ choice: 'ask' }),
+          },
+        ]
+      : []),
   ];
   return (
     <>

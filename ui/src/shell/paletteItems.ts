@@ -9,6 +9,7 @@ import {
 } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 import { useCall } from '@/bridge/query';
+import { useNewestSessions } from '@/bridge/sessions';
 import { SECTIONS } from './sections';
 import { refresh } from './shortcuts';
 
@@ -23,7 +24,7 @@ interface Item {
 /** What the palette finds: pages, actions, and the nouns that are known by now. */
 export function usePaletteItems(navigate: UseNavigateResult<string>, openHelp: () => void): Item[] {
   const { t } = useTranslation();
-  const sessions = useCall('session.list', { all: true }).data?.sessions ?? [];
+  const sessions = useNewestSessions().data?.sessions ?? [];
   const folders = useCall('folder.list', {}).data?.folders ?? [];
   const launches = useCall('history.list', {}).data?.launches ?? [];
   return [

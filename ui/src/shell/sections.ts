@@ -1,5 +1,6 @@
 import {
   ArrowLeftRight,
+  Files,
   Folder,
   History,
   House,
@@ -14,6 +15,7 @@ export const SECTIONS = [
   { key: 'sessions', to: '/sessions', icon: SquareStack },
   { key: 'launch', to: '/launch', icon: Plus },
   { key: 'folders', to: '/folders', icon: Folder },
+  { key: 'files', to: '/files', icon: Files },
   { key: 'transfers', to: '/transfers', icon: ArrowLeftRight },
   { key: 'history', to: '/history', icon: History },
   { key: 'settings', to: '/settings', icon: Settings },

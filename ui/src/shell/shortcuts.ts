@@ -1,5 +1,6 @@
 import { useNavigate } from '@tanstack/react-router';
 import { useEffect } from 'react';
+import { call, inWindow } from '@/bridge';
 import { queryClient } from '@/bridge/query';
 import { SECTIONS } from './sections';
 
@@ -15,10 +16,11 @@ interface Actions {
 export const SHORTCUTS = [
   { key: 'palette', keys: ['mod', 'K'] },
   { key: 'launch', keys: ['mod', 'N'] },
-  { key: 'sections', keys: ['mod', '1…7'] },
+  { key: 'sections', keys: ['mod', '1…8'] },
   { key: 'refresh', keys: ['mod', 'R'] },
   { key: 'find', keys: ['mod', 'F'] },
   { key: 'settings', keys: ['mod', ','] },
+  { key: 'quit', keys: ['mod', 'Q'] },
   { key: 'help', keys: ['?'] },
   { key: 'rows', keys: ['↑', '↓'] },
   { key: 'open', keys: ['Enter'] },
@@ -70,6 +72,7 @@ export function useShortcuts({ openPalette, openHelp }: Actions): void {
       if (page) void navigate({ to: page });
       else if (event.code === 'KeyK') openPalette();
       else if (event.code === 'KeyR') refresh();
+      else if (event.code === 'KeyQ' && inWindow()) void call('app.leave', { choice: 'ask' });
       else return;
       event.preventDefault();
     };

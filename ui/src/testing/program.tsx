@@ -20,6 +20,14 @@ export interface Call {
 export const failure = (code: Failure['code']) =>
   new Failure({ code, message: code, hint: null, details: null, retryable: false });
 
+let last: Transport | null = null;
+
+/** The transport that was put in place last, to be changed in part. */
+export function lastTransport(): Transport {
+  if (!last) throw new Error('nothing answers yet');
+  return last;
+}
+
 /** Puts a transport in place that answers from the table; gives the calls it has seen. */
 export function answerWith(answers: Answers): Call[] {
   const calls: Call[] = [];
@@ -35,7 +43,10 @@ export function answerWith(answers: Answers): Call[] {
     },
     stream: () => () => undefined,
     onPlace: () => () => undefined,
+    onLeave: () => () => undefined,
+    onFiles: () => () => undefined,
   };
+  last = transport;
   setTransport(transport);
   return calls;
 }

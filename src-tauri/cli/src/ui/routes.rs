@@ -26,6 +26,8 @@ const LARGEST_BODY: usize = 8 * 1024 * 1024;
 const CONFIRMED: &str = "x-gangway-confirmed";
 /// Close code for a stream that ended with a failure (4000 to 4999 are for programs).
 const STREAM_FAILED: u16 = 4000;
+/// Bytes that a stream may have sent without the page having taken them, as in the window.
+const WINDOW: usize = 1024 * 1024;
 /// What the WebSocket protocol leaves for the reason.
 const LONGEST_REASON: usize = 123;
 
@@ -143,12 +145,17 @@ async fn converse(bridge: Bridge, name: String, mut socket: WebSocket) {
         Ok(messages) => messages,
         Err(failure) => return close(socket, Some(&failure)).await,
     };
+    // Bytes that the page has not taken yet.
+    let mut under_way = 0_usize;
     loop {
         tokio::select! {
-            message = messages.next() => {
+            message = messages.next(), if under_way < WINDOW => {
                 let frame = match message {
                     Some(Ok(Message::Json(value))) => Frame::Text(value.to_string().into()),
-                    Some(Ok(Message::Binary(bytes))) => Frame::Binary(bytes),
+                    Some(Ok(Message::Binary(bytes))) => {
+                        under_way += bytes.len();
+                        Frame::Binary(bytes)
+                    }
                     Some(Err(failure)) => return close(socket, Some(&failure)).await,
                     None => return close(socket, None).await,
                 };
@@ -158,16 +165,31 @@ async fn converse(bridge: Bridge, name: String, mut socket: WebSocket) {
             }
             frame = socket.recv() => match frame {
                 Some(Ok(Frame::Close(_)) | Err(_)) | None => return,
+                Some(Ok(Frame::Text(text))) => {
+                    if let Ok(Taken { taken }) = serde_json::from_str(&text) {
+                        under_way = under_way.saturating_sub(taken);
+                    }
+                }
                 Some(Ok(_)) => {}
             }
         }
     }
 }
 
+/// The page has taken so many bytes.
+#[derive(Deserialize)]
+struct Taken {
+    taken: usize,
+}
+
 async fn close(mut socket: WebSocket, failure: Option<&Failure>) {
     let (code, reason) = match failure {
         None => (axum::extract::ws::close_code::NORMAL, String::new()),
-        Some(failure) => (STREAM_FAILED, failure.message.clone()),
+        // The page looks its own words up by the code, which is a word without spaces.
+        Some(failure) => {
+            let reason = format!("{}: {}", failure.code.key(), failure.message);
+            (STREAM_FAILED, reason)
+        }
     };
     let end = reason.floor_char_boundary(LONGEST_REASON);
     let frame = CloseFrame {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -143,6 +144,26 @@ pub struct LogText {
     pub text: String,
 }
 
+/// Writes a session's log into a file of this computer.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[ts(optional_fields = nullable)]
+pub struct SaveLog {
+    /// The session.
+    pub session: String,
+    /// Which file; the user is asked when it is absent.
+    #[serde(default)]
+    pub path: Option<String>,
+}
+
+/// Where a log was saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct SavedLog {
+    /// The file; none when the user thought better of it.
+    pub path: Option<String>,
+    /// Bytes written.
+    pub bytes: u64,
+}
+
 /// Opens a terminal in a session.
 #[derive(Debug, Clone, Serialize, Deserialize, TS)]
 #[ts(optional_fields = nullable)]
@@ -185,9 +206,34 @@ pub struct TerminalResize {
     pub cols: u16,
 }
 
+/// A terminal that a session has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct TerminalInfo {
+    /// Names it.
+    pub terminal_id: String,
+    /// When its shell was started.
+    #[ts(type = "string | null")]
+    pub started_at: Option<Timestamp>,
+    /// The program in its foreground, where that is known.
+    pub running: Option<String>,
+    /// Whether somebody looks at it now.
+    pub shown: bool,
+}
+
+/// The terminals of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct TerminalList {
+    /// The oldest first.
+    pub terminals: Vec<TerminalInfo>,
+    /// Whether they outlive this program.
+    pub kept: bool,
+}
+
 /// Names one terminal.
 #[derive(Debug, Clone, Serialize, Deserialize, TS)]
 pub struct TerminalRef {
+    /// The session.
+    pub session: String,
     /// The terminal.
     pub terminal_id: String,
 }

@@ -217,6 +217,10 @@ pub struct TransferStart {
     /// At most so many bytes a second.
     #[serde(default)]
     pub limit_bps: Option<u64>,
+    /// Remove what was moved from its old place, once all of it has arrived.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub remove_source: bool,
 }
 
 /// Names one transfer.

@@ -179,8 +179,10 @@ pub struct Session {
 /// A list of sessions with its age.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct SessionList {
-    /// Newest first.
+    /// Newest first, or in the order that was asked for.
     pub sessions: Vec<Session>,
+    /// How many there are; more than the list when only a part was asked for.
+    pub total: u64,
     /// When the manager said so.
     #[ts(type = "string")]
     pub as_of: Timestamp,
@@ -198,9 +200,22 @@ pub struct SessionListRequest {
     /// Also those that have ended.
     #[ts(optional, as = "Option<_>")]
     pub all: bool,
+    /// Only those that have ended.
+    #[ts(optional, as = "Option<_>")]
+    pub ended: bool,
     /// Only these statuses.
     #[ts(optional, as = "Option<_>")]
     pub statuses: Vec<SessionStatus>,
+    /// At most so many (500), and in pages; all when absent.
+    pub limit: Option<u32>,
+    /// So many are left out at the beginning.
+    #[ts(optional, as = "Option<_>")]
+    pub offset: u32,
+    /// Part of the name; with `limit` only.
+    pub search: Option<String>,
+    /// `name`, `status`, `image`, `type`, `created_at` or `terminated_at`, with `-` for the other
+    /// way round; with `limit` only.
+    pub order: Option<String>,
 }
 
 /// Names one session: name, id, or a unique start of one.

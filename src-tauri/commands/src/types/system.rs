@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+use super::Place;
+
 /// What this program is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct AppInfo {
@@ -140,6 +142,8 @@ pub struct Settings {
     pub ca_file: Option<String>,
     /// Look for a newer version by itself.
     pub check_updates: bool,
+    /// Places that the file panes offer.
+    pub bookmarks: Vec<Place>,
 }
 
 /// Whether a manager can be reached in a way that is not a setting yet.
@@ -180,6 +184,7 @@ impl Default for Settings {
             proxy: None,
             ca_file: None,
             check_updates: true,
+            bookmarks: Vec::new(),
         }
     }
 }
@@ -245,6 +250,8 @@ pub enum Tag {
     Profile,
     /// Settings.
     Settings,
+    /// Files in the panes, and those that are open in an editor.
+    File,
 }
 
 /// Something has changed; whoever shows it reads it again.

@@ -308,7 +308,8 @@ pub(super) async fn changed(ask: &Ask<'_>, id: Uuid) -> Result<Value, Problem> {
 pub(super) async fn list(ask: &Ask<'_>) -> Result<Value, Problem> {
     // Where nothing but a page is asked for, the database cuts it: ten thousand sessions are not
     // read for a hundred.
-    if ask.text("filter").is_none() && ask.text("order").is_none() {
+    let newest_first = matches!(ask.text("order"), None | Some("-created_at"));
+    if ask.text("filter").is_none() && newest_first {
         let (limit, offset) = ask.window();
         let (known, total_count) = load_page(ask, filter(ask)?, limit, offset).await?;
         let items: Vec<Record> = known.iter().map(session_record).collect();

@@ -32,7 +32,7 @@ pub(super) enum Missing {
 pub(super) async fn bring(app: &App, session: &Session) -> Result<&'static [Event], Missing> {
     let whole: &[Event] = &[Event::Preparing, Event::Prepared, Event::Creating];
     let failed = |problem: Problem| Missing::Failed(problem.text().to_owned());
-    if session.image == HOST_IMAGE {
+    if session.image == HOST_IMAGE || image_container::is_wanted(app, session).await {
         return Ok(whole);
     }
     let image = row(app, session).await.map_err(failed)?;

@@ -79,12 +79,6 @@ pub(crate) fn by_name(db: &Connection, name: &str, architecture: &str) -> Result
     .optional()
 }
 
-/// Forgets an image for good, with its aliases.
-pub(crate) fn remove(db: &Connection, id: Uuid) -> Result<()> {
-    db.execute("DELETE FROM image WHERE id = ?1", [Id(id)])?;
-    Ok(())
-}
-
 /// The image with this id.
 pub(crate) fn get(db: &Connection, id: Uuid) -> Result<Option<Image>> {
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM image i WHERE i.id = ?1"))?

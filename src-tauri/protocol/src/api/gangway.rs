@@ -36,8 +36,10 @@ pub mod capability {
     pub const STREAM_HOLD: &str = "stream-hold";
     /// A port number in the place of a service's name: whatever listens there.
     pub const ANY_PORT: &str = "any-port";
+    /// Shells that a session keeps: [`crate::runner::shell`].
+    pub const SHELLS: &str = "shells";
     /// All of them.
-    pub const ALL: [&str; 12] = [
+    pub const ALL: [&str; 13] = [
         LOCAL_LOGIN,
         SSH_INFO,
         APP_STATE,
@@ -50,6 +52,7 @@ pub mod capability {
         IMAGES,
         STREAM_HOLD,
         ANY_PORT,
+        SHELLS,
     ];
 }
 

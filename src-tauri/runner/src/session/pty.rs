@@ -42,6 +42,12 @@ impl Pty {
         Ok((pty, path))
     }
 
+    /// The process group in the foreground, where there is one.
+    pub(super) fn foreground(&self) -> Option<i32> {
+        let group = rustix::termios::tcgetpgrp(self.master.as_fd()).ok()?;
+        Some(group.as_raw_nonzero().get())
+    }
+
     /// Tells the terminal, and with it the programs in it, its size.
     pub(super) fn resize(&self, size: PtySize) -> io::Result<()> {
         tcsetwinsize(

@@ -1,32 +1,40 @@
 //! The web terminal (service `ttyd`): a page, and shells that outlive it.
 //!
 //! A shell is named by the page's address (`?id=`), so that a closed page finds its shell again,
-//! with what it showed, and several pages can share one.
+//! with what it showed, and several pages can share one. `GET shells` lists them, `DELETE
+//! shells/<id>` hangs one up. A shell never runs further ahead of who looks at it than a moment:
+//! its output waits, as on any terminal.
 
 use std::{
     collections::{HashMap, VecDeque},
     io,
     process::Stdio,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
-    Router,
+    Json, Router,
     body::Bytes,
     extract::{
-        Query, State,
+        Path, Query, State,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
     },
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{delete, get},
 };
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use protocol::runner::shell::{ENDED, ShellInfo, Size};
 use serde::Deserialize;
 use ssh::server::PtySize;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
-    sync::broadcast,
+    sync::mpsc,
 };
 
 use super::{Session, children::Children, environ, pty::Pty};
@@ -35,8 +43,13 @@ use super::{Session, children::Children, environ, pty::Pty};
 const SCROLLBACK: usize = 512 << 10;
 /// Shells that one session may have open by the web terminal.
 const MAX_SHELLS: usize = 32;
-/// Told to the page when its shell has ended.
-const SHELL_ENDED: u16 = 4000;
+/// Pieces of at most 32 KiB that wait for one page; the shell is stopped while there are more.
+const WAITING: usize = 16;
+/// A page that takes nothing for so long (its computer sleeps) holds the shell up no longer; it
+/// starts again from the scrollback.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What a shell wrote just before its end is waited for so long.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Shells by name.
 #[derive(Default)]
@@ -44,13 +57,15 @@ pub(super) struct Terminals(Mutex<HashMap<String, Arc<Shell>>>);
 
 struct Shell {
     pty: Pty,
+    pid: Pid,
+    started: SystemTime,
     past: Mutex<Past>,
 }
 
 struct Past {
     bytes: VecDeque<u8>,
-    /// Gone when the shell has ended: then its listeners hear the end.
-    live: Option<broadcast::Sender<Bytes>>,
+    /// Who looks. Gone when the shell has ended: then they hear the end.
+    pages: Option<Vec<mpsc::Sender<Bytes>>>,
 }
 
 /// Serves the page and its shells for the life of the session.
@@ -96,6 +111,8 @@ pub(super) async fn serve(listener: TcpListener, session: Arc<Session>) {
             ),
         )
         .route("/ws", get(upgrade))
+        .route("/shells", get(list))
+        .route("/shells/{id}", delete(hang_up))
         .with_state(session);
     if let Err(error) = axum::serve(listener, routes).await {
         tracing::warn!(%error, "the web terminal stopped");
@@ -124,6 +141,32 @@ async fn upgrade(
     match session.terminals.find_or_start(&session, &which.id) {
         Ok(shell) => upgrade.on_upgrade(move |socket| attend(socket, shell)),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
+    }
+}
+
+async fn list(State(session): State<Arc<Session>>, headers: HeaderMap) -> Response {
+    if !same_origin(&headers) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    Json(session.terminals.list()).into_response()
+}
+
+async fn hang_up(
+    State(session): State<Arc<Session>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> StatusCode {
+    if !same_origin(&headers) {
+        return StatusCode::FORBIDDEN;
+    }
+    let shell = session.terminals.lock().get(&id).cloned();
+    match shell {
+        Some(shell) => {
+            // It may just be ending by itself.
+            let _ = killpg(shell.pid, Signal::SIGHUP);
+            StatusCode::NO_CONTENT
+        }
+        None => StatusCode::NOT_FOUND,
     }
 }
 
@@ -168,9 +211,11 @@ impl Terminals {
         let started = session.children.spawn(&mut command)?;
         let shell = Arc::new(Shell {
             pty: pty.clone(),
+            pid: started.pid,
+            started: SystemTime::now(),
             past: Mutex::new(Past {
                 bytes: VecDeque::new(),
-                live: Some(broadcast::channel(256).0),
+                pages: Some(Vec::new()),
             }),
         });
         shells.insert(id.to_owned(), shell.clone());
@@ -178,15 +223,39 @@ impl Terminals {
         let session = session.clone();
         let id = id.to_owned();
         tokio::spawn(async move {
+            let mut record = std::pin::pin!(keeper.record(pty));
             tokio::select! {
-                () = keeper.record(pty) => {}
-                // Programs left behind may keep the terminal open; the shell is gone all the same.
-                _ = started.exit => {}
+                () = &mut record => {}
+                // Programs left behind may keep the terminal open; the shell is gone all the
+                // same, once its last words were taken.
+                _ = started.exit => {
+                    let _ = tokio::time::timeout(LAST_WORDS, record).await;
+                }
             }
             session.terminals.lock().remove(&id);
-            keeper.past().live = None;
+            keeper.past().pages = None;
         });
         Ok(shell)
+    }
+
+    /// The shells that run, the oldest first.
+    fn list(&self) -> Vec<ShellInfo> {
+        let mut shells: Vec<ShellInfo> = self
+            .lock()
+            .iter()
+            .map(|(id, shell)| ShellInfo {
+                id: id.clone(),
+                started: shell
+                    .started
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default()
+                    .as_secs(),
+                running: shell.running(),
+                pages: shell.watched(),
+            })
+            .collect();
+        shells.sort_by(|one, other| (one.started, &one.id).cmp(&(other.started, &other.id)));
+        shells
     }
 }
 
@@ -199,32 +268,59 @@ impl Shell {
         let mut buffer = vec![0; 32 << 10];
         while let Ok(read @ 1..) = pty.read(&mut buffer).await {
             let bytes = Bytes::copy_from_slice(&buffer[..read]);
-            let mut past = self.past();
-            past.bytes.extend(&bytes);
-            let excess = past.bytes.len().saturating_sub(SCROLLBACK);
-            past.bytes.drain(..excess);
-            if let Some(live) = &past.live {
-                // No page may be looking at the moment.
-                let _ = live.send(bytes);
+            let pages = self.keep(&bytes);
+            let mut too_slow = Vec::new();
+            for page in pages {
+                if let Err(mpsc::error::TrySendError::Full(bytes)) = page.try_send(bytes.clone())
+                    && tokio::time::timeout(PATIENCE, page.send(bytes))
+                        .await
+                        .is_err()
+                {
+                    too_slow.push(page);
+                }
+            }
+            if let Some(pages) = &mut self.past().pages {
+                pages.retain(|page| {
+                    !page.is_closed() && !too_slow.iter().any(|slow| slow.same_channel(page))
+                });
             }
         }
     }
 
-    /// What was shown so far, and what comes; taken together, so that nothing falls in between.
-    fn look(&self) -> (Bytes, Option<broadcast::Receiver<Bytes>>) {
-        let past = self.past();
-        let bytes: Vec<u8> = past.bytes.iter().copied().collect();
-        (
-            Bytes::from(bytes),
-            past.live.as_ref().map(broadcast::Sender::subscribe),
-        )
+    /// Adds to the scrollback; who has to be told. Taken together, so that a page that comes now
+    /// sees each byte once.
+    fn keep(&self, bytes: &Bytes) -> Vec<mpsc::Sender<Bytes>> {
+        let mut past = self.past();
+        past.bytes.extend(bytes);
+        let excess = past.bytes.len().saturating_sub(SCROLLBACK);
+        past.bytes.drain(..excess);
+        past.pages.clone().unwrap_or_default()
     }
-}
 
-#[derive(Deserialize)]
-struct Size {
-    columns: u16,
-    rows: u16,
+    /// What was shown so far, and what comes; taken together, so that nothing falls in between.
+    fn look(&self) -> (Bytes, Option<mpsc::Receiver<Bytes>>) {
+        let mut past = self.past();
+        let bytes: Vec<u8> = past.bytes.iter().copied().collect();
+        let live = past.pages.as_mut().map(|pages| {
+            let (page, live) = mpsc::channel(WAITING);
+            pages.push(page);
+            live
+        });
+        (Bytes::from(bytes), live)
+    }
+
+    fn watched(&self) -> usize {
+        let past = self.past();
+        let pages = past.pages.iter().flatten();
+        pages.filter(|page| !page.is_closed()).count()
+    }
+
+    /// The name of the program in the foreground.
+    fn running(&self) -> String {
+        let group = self.pty.foreground().unwrap_or(self.pid.as_raw());
+        let name = std::fs::read_to_string(format!("/proc/{group}/comm"));
+        name.unwrap_or_default().trim_end().to_owned()
+    }
 }
 
 async fn attend(mut socket: WebSocket, shell: Arc<Shell>) {
@@ -240,16 +336,17 @@ async fn attend(mut socket: WebSocket, shell: Arc<Shell>) {
         tokio::select! {
             output = live.recv() => {
                 let sent = match output {
-                    Ok(bytes) => socket.send(Message::Binary(bytes)).await,
-                    // The page is slower than the shell: it starts again from the scrollback.
-                    Err(broadcast::error::RecvError::Lagged(_)) => {
-                        let (past, _) = shell.look();
-                        live = live.resubscribe();
+                    Some(bytes) => socket.send(Message::Binary(bytes)).await,
+                    // The shell has ended, or waits for this page no longer.
+                    None => {
+                        let (past, Some(anew)) = shell.look() else {
+                            return farewell(socket).await;
+                        };
+                        live = anew;
                         let mut screen = b"\x1bc".to_vec();
                         screen.extend_from_slice(&past);
                         socket.send(Message::Binary(screen.into())).await
                     }
-                    Err(broadcast::error::RecvError::Closed) => return farewell(socket).await,
                 };
                 if sent.is_err() {
                     return;
@@ -276,7 +373,7 @@ async fn attend(mut socket: WebSocket, shell: Arc<Shell>) {
 
 async fn farewell(mut socket: WebSocket) {
     let frame = CloseFrame {
-        code: SHELL_ENDED,
+        code: ENDED,
         reason: "the shell has ended".into(),
     };
     // The page may be gone already.

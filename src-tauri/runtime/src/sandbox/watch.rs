@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Exit,
-    process::{ProcessName, until_ended},
+    process::{boot_id, until_ended},
 };
 
 /// The supervisor behind a control socket: the process that made the socket listen.

@@ -7,9 +7,13 @@ import type { Session } from "./Session";
  */
 export type SessionList = { 
 /**
- * Newest first.
+ * Newest first, or in the order that was asked for.
  */
 sessions: Array<Session>, 
+/**
+ * How many there are; more than the list when only a part was asked for.
+ */
+total: number, 
 /**
  * When the manager said so.
  */

@@ -10,6 +10,27 @@ export type SessionListRequest = {
  */
 all?: boolean, 
 /**
+ * Only those that have ended.
+ */
+ended?: boolean, 
+/**
  * Only these statuses.
  */
-statuses?: Array<SessionStatus>, };
+statuses?: Array<SessionStatus>, 
+/**
+ * At most so many (500), and in pages; all when absent.
+ */
+limit?: number | null, 
+/**
+ * So many are left out at the beginning.
+ */
+offset?: number, 
+/**
+ * Part of the name; with `limit` only.
+ */
+search?: string | null, 
+/**
+ * `name`, `status`, `image`, `type`, `created_at` or `terminated_at`, with `-` for the other
+ * way round; with `limit` only.
+ */
+order?: string | null, };

@@ -3,4 +3,4 @@
 /**
  * What has changed, as the tag under which the user interface caches it.
  */
-export type Tag = "session" | "transfer" | "tunnel" | "folder" | "history" | "engine" | "profile" | "settings";
+export type Tag = "session" | "transfer" | "tunnel" | "folder" | "history" | "engine" | "profile" | "settings" | "file";

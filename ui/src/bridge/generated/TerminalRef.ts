@@ -5,6 +5,10 @@
  */
 export type TerminalRef = { 
 /**
+ * The session.
+ */
+session: string, 
+/**
  * The terminal.
  */
 terminal_id: string, };

@@ -26,4 +26,8 @@ checksum?: boolean,
 /**
  * At most so many bytes a second.
  */
-limit_bps?: number | null, };
+limit_bps?: number | null, 
+/**
+ * Remove what was moved from its old place, once all of it has arrived.
+ */
+remove_source?: boolean, };

@@ -9,10 +9,17 @@ import type { CheckList } from "./CheckList";
 import type { EngineStatus } from "./EngineStatus";
 import type { EnvironmentList } from "./EnvironmentList";
 import type { ExecResult } from "./ExecResult";
+import type { FileEditList } from "./FileEditList";
+import type { FileEditRef } from "./FileEditRef";
+import type { FileEditResolve } from "./FileEditResolve";
 import type { FileListing } from "./FileListing";
+import type { FileMode } from "./FileMode";
 import type { FileRef } from "./FileRef";
 import type { FileRemove } from "./FileRemove";
 import type { FileRename } from "./FileRename";
+import type { FileSearch } from "./FileSearch";
+import type { FileView } from "./FileView";
+import type { FilesFound } from "./FilesFound";
 import type { Folder } from "./Folder";
 import type { FolderCreate } from "./FolderCreate";
 import type { FolderList } from "./FolderList";
@@ -28,10 +35,13 @@ import type { InstallProgress } from "./InstallProgress";
 import type { KeychainStatus } from "./KeychainStatus";
 import type { Keypair } from "./Keypair";
 import type { KeypairShow } from "./KeypairShow";
+import type { LastEndShown } from "./LastEndShown";
 import type { LaunchList } from "./LaunchList";
 import type { LaunchRef } from "./LaunchRef";
 import type { LaunchRename } from "./LaunchRename";
 import type { LaunchRequest } from "./LaunchRequest";
+import type { Leave } from "./Leave";
+import type { Leaving } from "./Leaving";
 import type { Limits } from "./Limits";
 import type { LimitsRequest } from "./LimitsRequest";
 import type { LogText } from "./LogText";
@@ -55,7 +65,9 @@ import type { RegistryList } from "./RegistryList";
 import type { RegistryRef } from "./RegistryRef";
 import type { Relaunch } from "./Relaunch";
 import type { RevealPath } from "./RevealPath";
+import type { SaveLog } from "./SaveLog";
 import type { Saved } from "./Saved";
+import type { SavedLog } from "./SavedLog";
 import type { Session } from "./Session";
 import type { SessionCommit } from "./SessionCommit";
 import type { SessionExec } from "./SessionExec";
@@ -77,6 +89,7 @@ import type { SshKeypair } from "./SshKeypair";
 import type { SshKeypairUse } from "./SshKeypairUse";
 import type { Stats } from "./Stats";
 import type { TaskProgress } from "./TaskProgress";
+import type { TerminalList } from "./TerminalList";
 import type { TerminalOpen } from "./TerminalOpen";
 import type { TerminalOpened } from "./TerminalOpened";
 import type { TerminalRef } from "./TerminalRef";
@@ -102,6 +115,10 @@ import type { Tag } from "./Tag";
 
 /** Every command, as `call` takes it. */
 export interface Commands {
+  "app.last_end": { request: Nothing; response: LastEndShown };
+  "app.forget_last_end": { request: Nothing; response: LastEndShown };
+  "app.leaving": { request: Nothing; response: Leaving };
+  "app.leave": { request: Leave; response: Leaving };
   "app.info": { request: Nothing; response: AppInfo };
   "paths.show": { request: Nothing; response: PathsShown };
   "doctor.run": { request: Nothing; response: CheckList };
@@ -131,6 +148,8 @@ export interface Commands {
   "session.unsaved": { request: SessionRef; response: Unsaved };
   "session.save": { request: SessionSave; response: Saved };
   "session.logs": { request: SessionLogsRequest; response: SessionLogs };
+  "session.logs": { request: SessionRef; response: SessionLogs };
+  "session.save_log": { request: SaveLog; response: SavedLog };
   "session.stats": { request: SessionRef; response: Stats };
   "session.exec": { request: SessionExec; response: ExecResult };
   "session.wait": { request: SessionWait; response: Session };
@@ -157,9 +176,16 @@ export interface Commands {
   "transfer.set_options": { request: TransferOptions; response: TransferOptions };
   "transfer.clear": { request: Nothing; response: Nothing };
   "file.list": { request: FileRef; response: FileListing };
+  "file.view": { request: FileRef; response: FileView };
+  "file.create": { request: FileRef; response: Nothing };
   "file.mkdir": { request: FileRef; response: Nothing };
   "file.rename": { request: FileRename; response: Nothing };
+  "file.set_mode": { request: FileMode; response: Nothing };
   "file.remove": { request: FileRemove; response: Nothing };
+  "file.edits": { request: Nothing; response: FileEditList };
+  "file.edit": { request: FileRef; response: FileEditList };
+  "file.edit_resolve": { request: FileEditResolve; response: FileEditList };
+  "file.edit_close": { request: FileEditRef; response: FileEditList };
   "file.places": { request: Nothing; response: PlaceList };
   "folder.list": { request: FolderListRequest; response: FolderList };
   "folder.create": { request: FolderCreate; response: Folder };
@@ -192,8 +218,10 @@ export interface Commands {
   "ssh.keypair_use": { request: SshKeypairUse; response: SshKeypair };
   "host.open_vscode": { request: SessionRef; response: Nothing };
   "host.open_url": { request: OpenUrl; response: Nothing };
+  "host.open_link": { request: OpenUrl; response: Nothing };
   "host.reveal": { request: RevealPath; response: Nothing };
   "host.open_terminal": { request: SessionRef; response: Nothing };
+  "terminal.list": { request: SessionRef; response: TerminalList };
   "terminal.write": { request: TerminalWrite; response: Nothing };
   "terminal.resize": { request: TerminalResize; response: Nothing };
   "terminal.close": { request: TerminalRef; response: Nothing };
@@ -206,6 +234,7 @@ export interface Streams {
   "events": { request: Nothing; message: Changed };
   "terminal.open": { request: TerminalOpen; message: TerminalOpened };
   "session.log_follow": { request: SessionRef; message: LogText };
+  "file.search": { request: FileSearch; message: FilesFound };
   "app.install": { request: AppInstall; message: InstallProgress };
   "image.pull": { request: ImageRef; message: TaskProgress };
   "image.import": { request: ImageImport; message: TaskProgress };
@@ -217,6 +246,10 @@ export type Effect = "read" | "change" | "destroy" | "host";
 
 /** What each command does, and the cache tags that it shows or changes. */
 export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
+  "app.last_end": { effect: "read", tags: [] },
+  "app.forget_last_end": { effect: "change", tags: [] },
+  "app.leaving": { effect: "read", tags: [] },
+  "app.leave": { effect: "host", tags: [] },
   "app.info": { effect: "read", tags: [] },
   "paths.show": { effect: "read", tags: [] },
   "doctor.run": { effect: "read", tags: [] },
@@ -246,6 +279,7 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "session.unsaved": { effect: "read", tags: ["session"] },
   "session.save": { effect: "change", tags: ["folder"] },
   "session.logs": { effect: "read", tags: ["session"] },
+  "session.save_log": { effect: "host", tags: [] },
   "session.stats": { effect: "read", tags: ["session"] },
   "session.exec": { effect: "change", tags: [] },
   "session.wait": { effect: "read", tags: ["session"] },
@@ -271,10 +305,17 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "transfer.options": { effect: "read", tags: ["transfer"] },
   "transfer.set_options": { effect: "change", tags: ["transfer"] },
   "transfer.clear": { effect: "change", tags: ["transfer"] },
-  "file.list": { effect: "read", tags: [] },
-  "file.mkdir": { effect: "change", tags: [] },
-  "file.rename": { effect: "change", tags: [] },
-  "file.remove": { effect: "destroy", tags: [] },
+  "file.list": { effect: "read", tags: ["file"] },
+  "file.view": { effect: "read", tags: ["file"] },
+  "file.create": { effect: "change", tags: ["file"] },
+  "file.mkdir": { effect: "change", tags: ["file"] },
+  "file.rename": { effect: "change", tags: ["file"] },
+  "file.set_mode": { effect: "change", tags: ["file"] },
+  "file.remove": { effect: "destroy", tags: ["file"] },
+  "file.edits": { effect: "read", tags: ["file"] },
+  "file.edit": { effect: "host", tags: ["file"] },
+  "file.edit_resolve": { effect: "destroy", tags: ["file"] },
+  "file.edit_close": { effect: "change", tags: ["file"] },
   "file.places": { effect: "read", tags: [] },
   "folder.list": { effect: "read", tags: ["folder"] },
   "folder.create": { effect: "change", tags: ["folder"] },
@@ -307,8 +348,10 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "ssh.keypair_use": { effect: "host", tags: ["profile"] },
   "host.open_vscode": { effect: "host", tags: [] },
   "host.open_url": { effect: "host", tags: [] },
+  "host.open_link": { effect: "host", tags: [] },
   "host.reveal": { effect: "host", tags: [] },
   "host.open_terminal": { effect: "host", tags: [] },
+  "terminal.list": { effect: "read", tags: ["session"] },
   "terminal.write": { effect: "change", tags: [] },
   "terminal.resize": { effect: "change", tags: [] },
   "terminal.close": { effect: "change", tags: [] },

@@ -1,86 +1,146 @@
 import { useQueryClient } from '@tanstack/react-query';
 import { Button, Skeleton } from 'antd';
 import { FolderOpen } from 'lucide-react';
-import { type DragEvent, useMemo, useState } from 'react';
+import {
+  type DragEvent,
+  type KeyboardEvent,
+  type RefObject,
+  useMemo,
+  useRef,
+  useState,
+} from 'react';
 import { useTranslation } from 'react-i18next';
-import type { FileEntry, Location, Place } from '@/bridge';
+import type { FileEntry, Location } from '@/bridge';
 import { useCall } from '@/bridge/query';
-import { DataTable, EmptyState, ErrorState, type Sort, sortRows } from '@/kit';
+import { DataTable, EmptyState, ErrorState, type Sort, sortRows, type Want } from '@/kit';
 import { ids } from '@/testids';
 import { fileColumns } from './columns';
-import { FileActions } from './FileActions';
+import { FileActions, type FileVerb } from './FileActions';
 import styles from './files.module.css';
 import { PathBar } from './PathBar';
-import { at, child, isDirectory, parentPath } from './paths';
+import { at, baseName, child, isDirectory, joinPath, parentPath } from './paths';
+import { useFinder } from './useFinder';
+import type { usePlaces } from './usePlaces';
+
+export type Side = 'local' | 'remote';
 
 interface Props {
-  side: 'local' | 'remote';
-  title: string;
+  side: Side;
   location: Location;
-  places: readonly Place[];
+  places: ReturnType<typeof usePlaces>;
   onGo: (location: Location) => void;
   selected: ReadonlySet<string>;
   onSelect: (names: ReadonlySet<string>) => void;
+  /** Files go to the other pane. */
+  onCopy: (names: readonly string[]) => void;
+  onMove: (names: readonly string[]) => void;
   /** Files of the other pane were dropped here. */
   onDropNames: (names: readonly string[]) => void;
-  /** A file was opened: it goes to the other side. */
-  onSend: (entry: FileEntry) => void;
-  readOnly?: boolean;
+  /** The other pane is wanted (Tab). */
+  onOther: () => void;
+  gridRef: RefObject<HTMLDivElement | null>;
+  /** Files of the desktop are held over this pane. */
+  over: boolean;
 }
 
 const DRAGGED = 'application/x-gangway-files';
 
 interface Dragged {
-  side: Props['side'];
+  side: Side;
   names: string[];
 }
 
-/** One directory: go into and up, select, drag to the other pane, rename, remove. */
+/** Keys of the well-known file managers, and what they do. */
+const VERBS: Record<string, FileVerb> = {
+  F2: 'rename',
+  F3: 'view',
+  F4: 'edit',
+  F5: 'copy',
+  F6: 'move',
+  F7: 'mkdir',
+  F8: 'remove',
+  Delete: 'remove',
+};
+
+/** One directory: go into and up, select, look, edit, arrange, drag to the other pane. */
 export function FilePane(props: Props) {
-  const { side, title, location, places, onGo, selected, onSelect, onDropNames, onSend } = props;
+  const { side, location, places, onGo, selected, onSelect, onDropNames, gridRef } = props;
   const { t } = useTranslation();
   const client = useQueryClient();
   const [hidden, setHidden] = useState(false);
   const [sort, setSort] = useState<Sort | null>(null);
-  const [over, setOver] = useState(false);
+  const [dragged, setDragged] = useState(false);
+  const [want, setWant] = useState<Want>({ key: null });
+  const [active, setActive] = useState<FileEntry | null>(null);
+  const verbs = useRef<(verb: FileVerb) => void>(() => undefined);
   const query = useCall('file.list', { location }, { staleTime: 1_000 });
   const columns = useMemo(() => fileColumns(t), [t]);
   const entries = query.data?.entries;
   const rows = useMemo(() => {
-    const seen = (entries ?? []).filter((entry) => hidden || !entry.name.startsWith('.'));
+    const all = entries ?? [];
+    const seen = hidden ? all : all.filter((entry) => !entry.name.startsWith('.'));
     return sortRows(seen, columns, sort);
   }, [entries, hidden, columns, sort]);
   const here = query.data?.location ?? location;
+  const title = places.title(here);
+  const readOnly = places.isReadOnly(here);
+  const finder = useFinder(rows, (name) => setWant({ key: name }));
 
-  const go = (path: string) => {
+  const goTo = (next: Location, focus: string | null = null) => {
     onSelect(new Set());
-    onGo(at(location, path));
+    setWant({ key: focus });
+    onGo(next);
+  };
+  const up = () => {
+    const above = parentPath(here.path);
+    if (above !== here.path) goTo(at(here, above), baseName(here.path));
   };
   const reload = () => void client.invalidateQueries({ queryKey: ['file.list'] });
   const open = (entry: FileEntry) =>
-    isDirectory(entry) ? go(child(here, entry.name).path) : onSend(entry);
+    isDirectory(entry) ? goTo(child(here, entry.name)) : verbs.current('view');
+
+  const onKey = (event: KeyboardEvent, row: FileEntry | null) => {
+    const mod = event.ctrlKey || event.metaKey;
+    const verb = event.key === 'F4' && event.shiftKey ? 'create' : VERBS[event.key];
+    if (verb && !mod && !event.altKey) verbs.current(verb);
+    else if (event.key === 'Backspace' || (event.altKey && event.key === 'ArrowUp')) up();
+    else if (event.key === 'Tab' && !mod && !event.altKey && !event.shiftKey) props.onOther();
+    else if (event.key === 'Escape' && selected.size > 0) onSelect(new Set());
+    else if (mod && event.code === 'KeyH') setHidden(!hidden);
+    else if (mod && event.code === 'KeyF') verbs.current('search');
+    else if (mod && event.code === 'KeyD') places.toggleBookmark(here);
+    else if (mod || event.altKey || !finder.take(event.key, row)) return;
+    // F5 and Ctrl-F mean something else to the rest of the program.
+    event.preventDefault();
+    event.stopPropagation();
+  };
 
   const onDrop = (event: DragEvent) => {
-    setOver(false);
+    setDragged(false);
     const text = event.dataTransfer.getData(DRAGGED);
     if (!text) return;
     event.preventDefault();
-    const dragged = JSON.parse(text) as Dragged;
-    if (dragged.side !== side) onDropNames(dragged.names);
+    const from = JSON.parse(text) as Dragged;
+    if (from.side !== side) onDropNames(from.names);
   };
 
   return (
     <section
       className={styles.pane}
       aria-label={title}
-      data-over={over}
+      data-over={dragged || props.over}
+      data-pane={side}
       data-testid={ids.files.pane(side)}
-      onDragOver={(event) => {
-        if (!event.dataTransfer.types.includes(DRAGGED) || props.readOnly) return;
-        event.preventDefault();
-        setOver(true);
+      // Where there is no list (an empty directory, a failure) the keys work as well.
+      onKeyDown={(event) => {
+        if (rows.length === 0 && event.target === gridRef.current) onKey(event, null);
       }}
-      onDragLeave={() => setOver(false)}
+      onDragOver={(event) => {
+        if (!event.dataTransfer.types.includes(DRAGGED) || readOnly) return;
+        event.preventDefault();
+        setDragged(true);
+      }}
+      onDragLeave={() => setDragged(false)}
       onDrop={onDrop}
     >
       <header className={styles.paneHead}>
@@ -89,39 +149,52 @@ export function FilePane(props: Props) {
           side={side}
           location={here}
           selected={selected}
-          entries={rows}
+          active={active}
+          entries={entries}
           hidden={hidden}
           onHidden={setHidden}
-          onChanged={() => {
+          onChanged={(focus) => {
             onSelect(new Set());
+            if (focus) setWant({ key: focus });
             reload();
           }}
           onReload={reload}
-          readOnly={props.readOnly ?? false}
+          onCopy={props.onCopy}
+          onMove={props.onMove}
+          onFound={(path) => goTo(at(here, parentPath(joinPath(here.path, path))), baseName(path))}
+          readOnly={readOnly}
+          verbs={verbs}
+          onClosed={() => gridRef.current?.focus()}
         />
       </header>
-      <PathBar side={side} location={here} places={places} onGo={go} onPlace={onGo} />
+      <PathBar side={side} location={here} places={places} onGo={goTo} onUp={up} />
       {query.error && <ErrorState failure={query.error} onRetry={() => void query.refetch()} />}
       {!query.error && (
         <DataTable
+          gridRef={gridRef}
           rows={rows}
           columns={columns}
-          rowKey={(entry) => entry.name}
+          rowKey={nameOf}
           label={title}
           sort={sort}
           onSort={setSort}
           selected={selected}
           onSelect={onSelect}
+          onActive={setActive}
+          want={want}
           onOpen={open}
-          onKey={(event) => {
-            if (event.key === 'Backspace') go(parentPath(here.path));
-          }}
+          onKey={onKey}
           rowTestId={(entry) => ids.files.row(side, entry.name)}
           rowProps={(entry) => ({
             draggable: true,
             onDragStart: (event) => {
               const names = selected.has(entry.name) ? [...selected] : [entry.name];
               event.dataTransfer.setData(DRAGGED, JSON.stringify({ side, names }));
+              // Other programs of the desktop understand addresses of files.
+              if (here.kind === 'local') {
+                const urls = names.map((name) => fileUrl(child(here, name).path));
+                event.dataTransfer.setData('text/uri-list', urls.join('\r\n'));
+              }
               event.dataTransfer.effectAllowed = 'copy';
             },
           })}
@@ -142,6 +215,11 @@ export function FilePane(props: Props) {
           }
         />
       )}
+      {finder.typed && <output className={styles.typed}>{finder.typed}</output>}
     </section>
   );
 }
+
+const nameOf = (entry: FileEntry) => entry.name;
+
+const fileUrl = (path: string) => `file://${path.split('/').map(encodeURIComponent).join('/')}`;

@@ -4,26 +4,25 @@ import type { Location } from '@/bridge';
 import { useCall } from '@/bridge/query';
 import { TransferLine } from '@/kit/TransferLine';
 import styles from './files.module.css';
+import { isSamePlace } from './paths';
 
 const SHOWN = 4;
 const OVER = new Set(['done', 'failed', 'cancelled']);
 
-const touches = (location: Location, remote: Location) =>
-  location.kind === remote.kind &&
-  (location.kind !== 'session' ||
-    (remote.kind === 'session' && location.session === remote.session)) &&
-  (location.kind !== 'folder' || (remote.kind === 'folder' && location.folder === remote.folder));
-
-/** What moves to and from this place, under the panes; the panes are read again when it ends. */
-export function TransferStrip({ remote }: { remote: Location }) {
+/** What moves to and from these places, under the panes; they are read again when it ends. */
+export function TransferStrip({ places }: { places: readonly Location[] }) {
   const client = useQueryClient();
   const transfers = useCall(
     'transfer.list',
     {},
     { refetchInterval: ({ state }) => (state.data?.transfers.some(isLive) ? 700 : false) },
   ).data?.transfers;
-  const mine = (transfers ?? []).filter(
-    ({ src, dst }) => touches(src, remote) || touches(dst, remote),
+  // This computer is everywhere: what else takes part says whether a transfer belongs here.
+  const elsewhere = places.filter(({ kind }) => kind !== 'local');
+  const mine = (transfers ?? []).filter(({ src, dst }) =>
+    (elsewhere.length > 0 ? elsewhere : places).some(
+      (place) => isSamePlace(src, place) || isSamePlace(dst, place),
+    ),
   );
   const over = mine.filter(({ state }) => OVER.has(state)).length;
   const before = useRef(over);

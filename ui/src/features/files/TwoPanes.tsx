@@ -1,113 +1,136 @@
 import { Button, Checkbox } from 'antd';
 import { ArrowLeft, ArrowRight } from 'lucide-react';
-import { useState } from 'react';
+import { type RefObject, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import type { FileEntry, Location } from '@/bridge';
-import { useAction, useCall } from '@/bridge/query';
+import { type Location, onFiles } from '@/bridge';
 import { ErrorState } from '@/kit';
 import { ids } from '@/testids';
-import { FilePane } from './FilePane';
+import { Edits } from './Edits';
+import { FilePane, type Side } from './FilePane';
 import styles from './files.module.css';
-import { child } from './paths';
 import { TransferStrip } from './TransferStrip';
+import { useMoving } from './useMoving';
+import { usePlaces } from './usePlaces';
 
 interface Props {
-  remote: Location;
-  remoteName: string;
-  /** Where the remote side begins. */
-  home: string;
-  onRemote: (location: Location) => void;
-  /** The remote side can't be written to. */
-  readOnly?: boolean;
+  /** Under this name the panes are found again where they were. */
+  keep: string;
+  /** Where the right one begins; the left one begins at home. */
+  right: Location | null;
 }
 
-let keptLocal: Location | null = null;
+interface Kept {
+  local: Location | null;
+  remote: Location | null;
+}
 
-/** This computer on the left, a session or a data folder on the right, and what moves between. */
-export function TwoPanes({ remote, remoteName, home, onRemote, readOnly = false }: Props) {
+const kept = new Map<string, Kept>();
+/** Where the left pane was last, wherever that was. */
+let lastLocal: Location | null = null;
+
+const OTHER: Record<Side, Side> = { local: 'remote', remote: 'local' };
+const NONE: ReadonlySet<string> = new Set();
+
+/** Two directories side by side, each of this computer, a session or a data folder. */
+export function TwoPanes({ keep, right }: Props) {
   const { t } = useTranslation();
-  const places = useCall('file.places', {});
-  const [local, setLocalState] = useState<Location | null>(keptLocal);
-  const [chosen, setChosen] = useState<{ local: Names; remote: Names }>({
-    local: NONE,
-    remote: NONE,
-  });
+  const places = usePlaces();
+  const [where, setWhere] = useState<Kept>(
+    () => kept.get(keep) ?? { local: lastLocal, remote: right },
+  );
+  const [chosen, setChosen] = useState({ local: NONE, remote: NONE });
   const [checksum, setChecksum] = useState(false);
-  const start = useAction('transfer.start');
-  const here = local ?? places.data?.places[0]?.location ?? null;
+  const [over, setOver] = useState<Side | null>(null);
+  const grids: Record<Side, RefObject<HTMLDivElement | null>> = {
+    local: useRef(null),
+    remote: useRef(null),
+  };
+  const here = { local: where.local ?? places.home, remote: where.remote ?? places.home };
+  const moving = useMoving(checksum, () => setChosen({ local: NONE, remote: NONE }));
 
-  const setLocal = (location: Location) => {
-    keptLocal = location;
-    setLocalState(location);
+  const go = (side: Side, location: Location) => {
+    const next = { ...where, [side]: location };
+    kept.set(keep, next);
+    if (side === 'local' && location.kind === 'local') lastLocal = location;
+    setWhere(next);
+  };
+  const send = (side: Side, how: 'copy' | 'move', names: Iterable<string>) => {
+    const [from, to] = [here[side], here[OTHER[side]]];
+    if (from && to && !places.isReadOnly(to)) moving[how]([...names], from, to);
   };
 
-  const move = (names: Iterable<string>, from: Location, to: Location) => {
-    const items = [...names].map((name) => ({ src: child(from, name), dst: child(to, name) }));
-    if (items.length > 0) start.mutate({ items, overwrite: 'ask', checksum });
+  const drop = useRef<(side: Side, paths: readonly string[]) => void>(() => undefined);
+  drop.current = (side, paths) => {
+    const to = here[side];
+    if (to && !places.isReadOnly(to)) moving.drop(paths, to);
   };
-  const upload = (names: Iterable<string>) => {
-    if (here && !readOnly) move(names, here, remote);
-  };
-  const download = (names: Iterable<string>) => {
-    if (here) move(names, remote, here);
+  useEffect(
+    () =>
+      onFiles(({ what, paths, x, y }) => {
+        const under = document.elementFromPoint(x, y)?.closest<HTMLElement>('[data-pane]');
+        const side = under?.dataset.pane as Side | undefined;
+        setOver(what === 'over' ? (side ?? null) : null);
+        if (what === 'drop' && side) drop.current(side, paths);
+      }),
+    [],
+  );
+
+  const pane = (side: Side) => {
+    const location = here[side];
+    if (!location) return null;
+    return (
+      <FilePane
+        side={side}
+        location={location}
+        places={places}
+        onGo={(next) => go(side, next)}
+        selected={chosen[side]}
+        onSelect={(names) => setChosen((now) => ({ ...now, [side]: names }))}
+        onCopy={(names) => send(side, 'copy', names)}
+        onMove={(names) => send(side, 'move', names)}
+        onDropNames={(names) => send(OTHER[side], 'copy', names)}
+        onOther={() => grids[OTHER[side]].current?.focus()}
+        gridRef={grids[side]}
+        over={over === side}
+      />
+    );
   };
 
-  if (places.error && !here) return <ErrorState failure={places.error} />;
+  if (places.failure && !here.local) return <ErrorState failure={places.failure} />;
+  const readOnly = (side: Side) => {
+    const location = here[side];
+    return location !== null && places.isReadOnly(location);
+  };
   return (
     <div className={styles.panes}>
-      {here && (
-        <FilePane
-          side="local"
-          title={t('files.this_computer')}
-          location={here}
-          places={places.data?.places ?? []}
-          onGo={setLocal}
-          selected={chosen.local}
-          onSelect={(names) => setChosen((now) => ({ ...now, local: names }))}
-          onDropNames={(names) => download(names)}
-          onSend={(entry: FileEntry) => upload([entry.name])}
-        />
-      )}
+      {pane('local')}
       <div className={styles.between}>
         <Button
           icon={<ArrowRight size={14} />}
-          disabled={chosen.local.size === 0 || readOnly}
-          onClick={() => upload(chosen.local)}
+          disabled={chosen.local.size === 0 || readOnly('remote')}
+          onClick={() => send('local', 'copy', chosen.local)}
           data-testid={ids.files.upload}
         >
-          {t('files.upload')}
+          {t('files.copy')}
         </Button>
         <Button
           icon={<ArrowLeft size={14} />}
-          disabled={chosen.remote.size === 0}
-          onClick={() => download(chosen.remote)}
+          disabled={chosen.remote.size === 0 || readOnly('local')}
+          onClick={() => send('remote', 'copy', chosen.remote)}
           data-testid={ids.files.download}
         >
-          {t('files.download')}
+          {t('files.copy')}
         </Button>
         <Checkbox checked={checksum} onChange={(event) => setChecksum(event.target.checked)}>
           {t('files.checksum')}
         </Checkbox>
       </div>
-      <FilePane
-        side="remote"
-        title={remoteName}
-        location={remote}
-        places={[{ name: 'top', location: { ...remote, path: home } }]}
-        onGo={onRemote}
-        selected={chosen.remote}
-        onSelect={(names) => setChosen((now) => ({ ...now, remote: names }))}
-        onDropNames={(names) => upload(names)}
-        onSend={(entry: FileEntry) => download([entry.name])}
-        readOnly={readOnly}
-      />
+      {pane('remote')}
       <div className={styles.strip}>
-        {start.error && <ErrorState failure={start.error} onClose={start.reset} />}
-        <TransferStrip remote={remote} />
+        <Edits />
+        {here.remote && here.local && <TransferStrip places={[here.local, here.remote]} />}
+        <p className={styles.keys}>{t('files.keys')}</p>
       </div>
     </div>
   );
 }
-
-type Names = ReadonlySet<string>;
-const NONE: Names = new Set();

@@ -52,3 +52,14 @@ const samePlace = (one: Location, other: Location) => place(one) === place(other
 export const landsIn = (transfer: Transfer, directory: Location) =>
   samePlace(transfer.dst, directory) &&
   parentPath(transfer.dst.path) === directory.path.replace(/(.)\/+$/, '$1');
+
+export const isSamePlace = samePlace;
+
+/** Whether two locations are the same directory. */
+export const isSameDirectory = (one: Location, other: Location) =>
+  samePlace(one, other) && trimmed(one.path) === trimmed(other.path);
+
+const trimmed = (path: string) => path.replace(/(.)\/+$/, '$1');
+
+/** What a place is called by itself, for state that is kept for it. */
+export const placeKey = (location: Location) => `${place(location)}:${trimmed(location.path)}`;

@@ -1,9 +1,8 @@
 import { useNavigate } from '@tanstack/react-router';
 import { Button } from 'antd';
 import { ArrowLeft, Play } from 'lucide-react';
-import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import type { Folder, Location } from '@/bridge';
+import type { Folder } from '@/bridge';
 import { TwoPanes } from '@/features/files/TwoPanes';
 import { IconButton, Page } from '@/kit';
 import { ids } from '@/testids';
@@ -18,7 +17,6 @@ interface Props {
 export function FolderBrowser({ name, folder, onBack }: Props) {
   const { t } = useTranslation();
   const navigate = useNavigate();
-  const [location, setLocation] = useState<Location>({ kind: 'folder', folder: name, path: '' });
   return (
     <Page
       fill
@@ -42,13 +40,7 @@ export function FolderBrowser({ name, folder, onBack }: Props) {
         </>
       }
     >
-      <TwoPanes
-        remote={location}
-        remoteName={name}
-        home=""
-        onRemote={setLocation}
-        readOnly={folder?.permission === 'ro'}
-      />
+      <TwoPanes keep={`folder:${name}`} right={{ kind: 'folder', folder: name, path: '' }} />
     </Page>
   );
 }

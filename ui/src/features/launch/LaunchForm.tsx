@@ -2,7 +2,7 @@ import { Form } from 'antd';
 import { useMemo } from 'react';
 import type { Folder, Image, Session } from '@/bridge';
 import { useAction, useCall } from '@/bridge/query';
-import { hasEnded, useSessions } from '@/bridge/sessions';
+import { hasEnded, useLiveSessions } from '@/bridge/sessions';
 import { failureText } from '@/i18n/failure';
 import { ErrorState } from '@/kit';
 import { ids } from '@/testids';
@@ -39,7 +39,7 @@ export function LaunchForm({ initial, images, folders, onLaunched }: Props) {
   );
   const draft: Draft = { ...start, ...Form.useWatch([], { form, preserve: true }) };
   const limits = useCall('resource.limits', { resource_group: draft.resource_group ?? null });
-  const sessions = useSessions().data?.sessions;
+  const sessions = useLiveSessions().data?.sessions;
   const taken = useMemo(
     () => new Set((sessions ?? []).filter((session) => !hasEnded(session)).map(({ name }) => name)),
     [sessions],

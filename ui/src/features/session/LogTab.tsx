@@ -1,10 +1,11 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { Checkbox, Skeleton } from 'antd';
+import { App, Checkbox, Skeleton } from 'antd';
 import { Download, FileText, RefreshCw } from 'lucide-react';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import type { Session } from '@/bridge';
-import { EmptyState, ErrorState, IconButton, SearchField, useSettled } from '@/kit';
+import { inWindow, type Session } from '@/bridge';
+import { useAction } from '@/bridge/query';
+import { EmptyState, ErrorState, IconButton, SearchField, useSettled, useToast } from '@/kit';
 import { ids } from '@/testids';
 import { Highlighted } from './Highlighted';
 import { saveText, stripColours } from './logText';
@@ -21,6 +22,9 @@ export function LogTab({ session }: { session: Session }) {
   const [query, setQuery] = useState('');
   const wanted = useSettled(query.toLowerCase(), SEARCH_DELAY_MS);
   const log = useLog(session, follow);
+  const { message } = App.useApp();
+  const toast = useToast();
+  const saving = useAction('session.save_log');
   const scroller = useRef<HTMLDivElement>(null);
 
   const lines = useMemo(() => stripColours(log.text).split('\n'), [log.text]);
@@ -28,6 +32,19 @@ export function LogTab({ session }: { session: Session }) {
     () => (wanted ? lines.filter((line) => line.toLowerCase().includes(wanted)) : lines),
     [lines, wanted],
   );
+  const save = () => {
+    // A browser saves what the page gives it; the window's web view can't.
+    if (!inWindow()) return saveText(`${session.name}.log`, log.text);
+    saving.mutate(
+      { session: session.id },
+      {
+        onSuccess: ({ path }) => {
+          if (path) message.success(t('log.saved', { path }));
+        },
+        onError: toast.failed,
+      },
+    );
+  };
   const virtual = useVirtualizer({
     count: shown.length,
     getScrollElement: () => scroller.current,
@@ -68,8 +85,9 @@ export function LogTab({ session }: { session: Session }) {
         />
         <IconButton
           label={t('log.download')}
+          loading={saving.isPending}
           icon={<Download size={14} />}
-          onClick={() => saveText(`${session.name}.log`, log.text)}
+          onClick={save}
           testId={ids.drawer.logDownload}
         />
       </div>

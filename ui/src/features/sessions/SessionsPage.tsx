@@ -4,32 +4,34 @@ import { CircleStop, Plus } from 'lucide-react';
 import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { Session } from '@/bridge';
-import { hasEnded, useSessions } from '@/bridge/sessions';
+import { useSessionCount, useSessionPages } from '@/bridge/sessions';
 import { SessionDrawer } from '@/features/session/SessionDrawer';
 import { TerminateDialog } from '@/features/session/TerminateDialog';
 import { formatNumber } from '@/format/number';
-import { DataTable, ErrorState, Page, parseSort, printSort, SearchField, sortRows } from '@/kit';
+import { DataTable, ErrorState, Page, parseSort, printSort, SearchField, useSettled } from '@/kit';
 import { ids } from '@/testids';
-import { sessionColumns } from './columns';
+import { orderOf, sessionColumns } from './columns';
 import { SessionsEmpty } from './SessionsEmpty';
 import { StaleBanner } from './StaleBanner';
-import { matches } from './sessions';
 import styles from './sessions.module.css';
+
+const SEARCH_DELAY_MS = 200;
 
 export function SessionsPage() {
   const { t } = useTranslation();
   const navigate = useNavigate({ from: '/sessions' });
   const search = useSearch({ from: '/sessions' });
   const show = search.show ?? 'running';
-  const list = useSessions();
+  const ended = show === 'finished';
+  const list = useSessionPages({
+    ended,
+    search: useSettled(search.q ?? '', SEARCH_DELAY_MS),
+    order: orderOf(search.sort),
+  });
+  const others = useSessionCount(!ended);
   const [selected, setSelected] = useState<Set<string>>(new Set());
   const [ending, setEnding] = useState<readonly Session[] | null>(null);
 
-  const sessions = list.data?.sessions;
-  const [running, finished] = useMemo(() => {
-    const all = sessions ?? [];
-    return [all.filter((one) => !hasEnded(one)), all.filter(hasEnded)];
-  }, [sessions]);
   const set = (change: Partial<typeof search>) =>
     void navigate({ search: (now) => ({ ...now, ...change }), replace: true });
 
@@ -45,14 +47,11 @@ export function SessionsPage() {
     [t, show, narrow, navigate],
   );
   const sort = parseSort(search.sort);
-  const rows = useMemo(() => {
-    const shown = show === 'running' ? running : finished;
-    const found = search.q ? shown.filter((one) => matches(one, search.q ?? '')) : shown;
-    return sortRows(found, columns, parseSort(search.sort));
-  }, [show, running, finished, search.q, search.sort, columns]);
+  const { rows } = list;
+  const counted = (value: typeof show) => (value === show ? list.total : others);
 
-  const chosen = rows.filter((session) => selected.has(session.id));
-  const endable = chosen.filter((session) => session.actions.terminate.allowed);
+  const chosen = rows.filter((session) => session !== undefined && selected.has(session.id));
+  const endable = chosen.filter((session) => session?.actions.terminate.allowed) as Session[];
 
   return (
     <div className={styles.split}>
@@ -80,9 +79,7 @@ export function SessionsPage() {
               }}
               options={(['running', 'finished'] as const).map((value) => ({
                 value,
-                label: `${t(`sessions.show.${value}`)} ${formatNumber(
-                  (value === 'running' ? running : finished).length,
-                )}`,
+                label: `${t(`sessions.show.${value}`)} ${formatNumber(counted(value) ?? 0)}`,
               }))}
               data-testid={ids.sessions.show}
             />
@@ -106,11 +103,9 @@ export function SessionsPage() {
           </>
         }
       >
-        {list.data?.stale && <StaleBanner list={list.data} onRetry={() => void list.refetch()} />}
-        {list.error && !list.data && (
-          <ErrorState failure={list.error} onRetry={() => void list.refetch()} />
-        )}
-        {(list.data || list.isPending) && (
+        {list.list?.stale && <StaleBanner list={list.list} onRetry={list.reload} />}
+        {list.failure && !list.list && <ErrorState failure={list.failure} onRetry={list.reload} />}
+        {(list.list || !list.failure) && (
           <DataTable
             rows={rows}
             columns={columns}
@@ -124,12 +119,13 @@ export function SessionsPage() {
             onKey={(event) => {
               if (event.key === 'Delete' && endable.length > 0) setEnding(endable);
             }}
+            onRange={list.onRange}
             current={search.open ?? null}
             rowTestId={(session) => ids.sessions.row(session.name)}
             testId={ids.sessions.table}
             empty={
               <SessionsEmpty
-                loading={list.isPending}
+                loading={!list.list}
                 show={show}
                 query={search.q}
                 onClear={() => set({ q: undefined })}
@@ -142,7 +138,7 @@ export function SessionsPage() {
         <SessionDrawer
           key={search.open}
           id={search.open}
-          known={sessions?.find(({ id }) => id === search.open)}
+          known={rows.find((session) => session?.id === search.open)}
           tab={search.tab ?? 'overview'}
           onTab={(tab) => set({ tab })}
           onClose={() => set({ open: undefined, tab: undefined })}

@@ -1,7 +1,7 @@
 import type { TFunction } from 'i18next';
 import type { Session } from '@/bridge';
 import { formatNumber } from '@/format/number';
-import { Ago, Bytes, type Column, Elapsed, SessionStatusTag } from '@/kit';
+import { Ago, Bytes, type Column, Elapsed, parseSort, SessionStatusTag } from '@/kit';
 import { ids } from '@/testids';
 import { shortImage, slot } from './sessions';
 
@@ -13,12 +13,30 @@ interface Options {
   onOpen: (session: Session) => void;
 }
 
+/** What the manager calls the columns; the longest run is the oldest start. */
+const FIELDS: Record<string, string> = {
+  name: 'name',
+  status: 'status',
+  image: 'image',
+  type: 'type',
+  ended: 'terminated_at',
+  elapsed: '-created_at',
+};
+
+/** The sort of an address in the manager's words; empty for its own order, newest first. */
+export function orderOf(sort: string | undefined): string {
+  const { key, descending } = parseSort(sort) ?? { key: '', descending: false };
+  const field = FIELDS[key];
+  if (!field) return '';
+  return descending ? (field.startsWith('-') ? field.slice(1) : `-${field}`) : field;
+}
+
 export function sessionColumns({ t, finished, narrow, onOpen }: Options): Column<Session>[] {
   const name: Column<Session> = {
     key: 'name',
     title: t('sessions.column.name'),
     width: 'minmax(120px, 2fr)',
-    sortBy: (session) => session.name,
+    sortable: true,
     render: (session) => (
       <button type="button" className="link truncate" onClick={() => onOpen(session)}>
         {session.name}
@@ -29,7 +47,7 @@ export function sessionColumns({ t, finished, narrow, onOpen }: Options): Column
     key: 'status',
     title: t('sessions.column.status'),
     width: narrow ? '112px' : 'minmax(120px, 1fr)',
-    sortBy: (session) => session.status,
+    sortable: true,
     render: (session) => (
       <SessionStatusTag session={session} testId={ids.sessions.status(session.name)} />
     ),
@@ -42,7 +60,7 @@ export function sessionColumns({ t, finished, narrow, onOpen }: Options): Column
       key: 'image',
       title: t('sessions.column.image'),
       width: 'minmax(120px, 1.6fr)',
-      sortBy: (session) => shortImage(session.image),
+      sortable: true,
       render: (session) => (
         <span className="truncate" title={session.image}>
           {shortImage(session.image)}
@@ -53,7 +71,7 @@ export function sessionColumns({ t, finished, narrow, onOpen }: Options): Column
       key: 'type',
       title: t('sessions.column.type'),
       width: '104px',
-      sortBy: (session) => session.type,
+      sortable: true,
       render: (session) => t(`session_type.${session.type}`),
     },
     {
@@ -61,7 +79,6 @@ export function sessionColumns({ t, finished, narrow, onOpen }: Options): Column
       title: t('sessions.column.cpu'),
       width: '72px',
       align: 'end',
-      sortBy: (session) => slot(session, 'cpu') ?? 0,
       render: (session) => formatNumber(slot(session, 'cpu') ?? 0, 2),
     },
     {
@@ -69,7 +86,6 @@ export function sessionColumns({ t, finished, narrow, onOpen }: Options): Column
       title: t('sessions.column.mem'),
       width: '96px',
       align: 'end',
-      sortBy: (session) => slot(session, 'mem') ?? 0,
       render: (session) => <Bytes value={slot(session, 'mem')} />,
     },
     finished
@@ -78,7 +94,7 @@ export function sessionColumns({ t, finished, narrow, onOpen }: Options): Column
           title: t('sessions.column.ended'),
           width: '132px',
           align: 'end',
-          sortBy: (session) => Date.parse(session.terminated_at ?? '') || 0,
+          sortable: true,
           render: (session) => <Ago at={session.terminated_at} />,
         }
       : {
@@ -86,7 +102,7 @@ export function sessionColumns({ t, finished, narrow, onOpen }: Options): Column
           title: t('sessions.column.elapsed'),
           width: '132px',
           align: 'end',
-          sortBy: (session) => -(Date.parse(session.created_at ?? '') || 0),
+          sortable: true,
           render: (session) => <Elapsed from={session.created_at} />,
         },
   ];

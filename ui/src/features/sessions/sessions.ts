@@ -9,12 +9,3 @@ export function slot(session: Session, name: string): number | null {
   const value = text === undefined ? Number.NaN : Number(text);
   return Number.isFinite(value) ? value : null;
 }
-
-/** Every word of the query in the name, the id or the image. */
-export function matches(session: Session, query: string): boolean {
-  const hay = `${session.name} ${session.id} ${session.image} ${session.type}`.toLowerCase();
-  return query
-    .toLowerCase()
-    .split(/\s+/)
-    .every((word) => hay.includes(word));
-}

@@ -6,6 +6,7 @@ import { AccountSection } from './AccountSection';
 import { AppearanceSection } from './AppearanceSection';
 import { DoctorSection } from './DoctorSection';
 import { EngineSection } from './EngineSection';
+import { FilesSection } from './FilesSection';
 import { NetworkSection } from './NetworkSection';
 import { PathsSection } from './PathsSection';
 import { SshSection } from './SshSection';
@@ -19,6 +20,7 @@ export function SettingsPage() {
       <div className={styles.page}>
         <AppearanceSection />
         <AccountSection />
+        <FilesSection />
         <SshSection />
         <NetworkSection />
         <EngineSection />

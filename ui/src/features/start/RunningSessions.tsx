@@ -22,8 +22,8 @@ export function RunningSessions({ list }: { list: SessionList | undefined }) {
     <Section
       title={t('start.running')}
       extra={
-        live.length > SHOWN && (
-          <Link to="/sessions">{t('start.all_sessions', { count: live.length })}</Link>
+        (list?.total ?? 0) > SHOWN && (
+          <Link to="/sessions">{t('start.all_sessions', { count: list?.total ?? 0 })}</Link>
         )
       }
     >

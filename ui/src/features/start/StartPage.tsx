@@ -3,7 +3,7 @@ import { Button } from 'antd';
 import { Plus } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 import { useCall } from '@/bridge/query';
-import { useSessions } from '@/bridge/sessions';
+import { useLiveSessions, useNewestSessions } from '@/bridge/sessions';
 import { formatNumber } from '@/format/number';
 import { formatSize } from '@/format/size';
 import { ErrorState, Meter, Page, Section } from '@/kit';
@@ -16,7 +16,8 @@ import styles from './start.module.css';
 /** What runs, what was launched lately, what to do next. */
 export function Start() {
   const { t } = useTranslation();
-  const list = useSessions();
+  const list = useLiveSessions();
+  const newest = useNewestSessions().data?.sessions;
   return (
     <Page
       title={t('start.title')}
@@ -39,7 +40,7 @@ export function Start() {
           <RecentLaunches />
         </div>
         <aside>
-          <NextSteps sessions={list.data?.sessions} />
+          <NextSteps sessions={newest} />
           <Resources />
         </aside>
       </div>

@@ -152,6 +152,8 @@ pub enum Open {
     Create,
     /// To write on, keeping what is there; made when missing.
     Continue,
+    /// To write what must not be there yet.
+    New,
 }
 
 impl Open {
@@ -160,6 +162,7 @@ impl Open {
             Self::Read => 0x1,
             Self::Create => 0x2 | 0x8 | 0x10,
             Self::Continue => 0x2 | 0x8,
+            Self::New => 0x2 | 0x8 | 0x20,
         }
     }
 }

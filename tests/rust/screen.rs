@@ -1,0 +1,160 @@
+//! The display itself, for what is no web page: the system's own dialogs, and the frame around
+//! the window.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use x11rb::connection::Connection;
+use x11rb::protocol::xproto::{
+    AtomEnum, ClientMessageEvent, ConnectionExt, EventMask, InputFocus, MapState, Window,
+};
+use x11rb::protocol::xtest::ConnectionExt as _;
+use x11rb::rust_connection::RustConnection;
+
+use crate::home::Home;
+
+const PRESS: u8 = 2;
+const RELEASE: u8 = 3;
+const SHIFT: u32 = 0xffe1;
+/// Of `XK_*`: what has no character.
+pub const RETURN: u32 = 0xff0d;
+/// Escape.
+pub const ESCAPE: u32 = 0xff1b;
+
+/// A connection to the display of a home.
+#[derive(Debug)]
+pub struct Screen {
+    connection: RustConnection,
+    root: Window,
+}
+
+impl Screen {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When the home has no display.
+    pub fn of(home: &Home) -> Result<Self> {
+        let (connection, number) = x11rb::connect(Some(&home.display()))?;
+        let root = connection.setup().roots[number].root;
+        Ok(Self { connection, root })
+    }
+
+    /// Windows with this title that are shown.
+    ///
+    /// # Errors
+    /// When the display is gone.
+    pub fn windows(&self, title: &str) -> Result<Vec<Window>> {
+        let mut found = Vec::new();
+        for window in self.connection.query_tree(self.root)?.reply()?.children {
+            let Ok(attributes) = self.connection.get_window_attributes(window)?.reply() else {
+                continue;
+            };
+            let name = self.connection.get_property(
+                false,
+                window,
+                AtomEnum::WM_NAME,
+                AtomEnum::ANY,
+                0,
+                256,
+            )?;
+            let Ok(name) = name.reply() else { continue };
+            if attributes.map_state == MapState::VIEWABLE
+                && String::from_utf8_lossy(&name.value).contains(title)
+            {
+                found.push(window);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Waits for a window with this title.
+    ///
+    /// # Errors
+    /// When none shows up.
+    pub async fn window(&self, title: &str) -> Result<Window> {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(30) {
+            if let Some(window) = self.windows(title)?.first() {
+                return Ok(*window);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("no window \"{title}\" showed up")
+    }
+
+    /// What the close button of a window's frame does.
+    ///
+    /// # Errors
+    /// When the display is gone.
+    pub fn close(&self, window: Window) -> Result<()> {
+        let atom = |name: &str| -> Result<u32> {
+            Ok(self
+                .connection
+                .intern_atom(false, name.as_bytes())?
+                .reply()?
+                .atom)
+        };
+        let message = ClientMessageEvent::new(
+            32,
+            window,
+            atom("WM_PROTOCOLS")?,
+            [atom("WM_DELETE_WINDOW")?, 0, 0, 0, 0],
+        );
+        self.connection
+            .send_event(false, window, EventMask::NO_EVENT, message)?;
+        self.connection.flush()?;
+        Ok(())
+    }
+
+    /// Types into a window.
+    ///
+    /// # Errors
+    /// When the keyboard of the display has no key for a character.
+    pub fn type_into(&self, window: Window, text: &str) -> Result<()> {
+        for character in text.chars() {
+            self.press(window, u32::from(character))?;
+        }
+        Ok(())
+    }
+
+    /// Presses one key in a window.
+    ///
+    /// # Errors
+    /// When the keyboard of the display has no such key.
+    pub fn press(&self, window: Window, symbol: u32) -> Result<()> {
+        self.connection
+            .set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME)?;
+        let (key, shifted) = self.key(symbol)?;
+        let (shift, _) = self.key(SHIFT)?;
+        let mut strokes = vec![(PRESS, key), (RELEASE, key)];
+        if shifted {
+            strokes.insert(0, (PRESS, shift));
+            strokes.push((RELEASE, shift));
+        }
+        for (kind, code) in strokes {
+            self.connection
+                .xtest_fake_input(kind, code, 0, self.root, 0, 0, 0)?;
+        }
+        self.connection.flush()?;
+        // The server's answer comes after the strokes.
+        self.connection.get_input_focus()?.reply()?;
+        Ok(())
+    }
+
+    fn key(&self, symbol: u32) -> Result<(u8, bool)> {
+        let setup = self.connection.setup();
+        let (first, last) = (setup.min_keycode, setup.max_keycode);
+        let map = self
+            .connection
+            .get_keyboard_mapping(first, last - first + 1)?
+            .reply()?;
+        let each = usize::from(map.keysyms_per_keycode);
+        let at = map
+            .keysyms
+            .chunks(each)
+            .position(|symbols| symbols.iter().take(2).any(|one| *one == symbol))
+            .with_context(|| format!("no key for {symbol:#x}"))?;
+        let shifted = map.keysyms[at * each] != symbol;
+        Ok((first + u8::try_from(at)?, shifted))
+    }
+}
