@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tests::home::Home;
+use tests::home::{Home, Keyring};
 use tests::process::run;
 use tests::repository;
 use tests::window::Window;

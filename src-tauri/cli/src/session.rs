@@ -84,21 +84,6 @@ pub(crate) async fn run(program: &Program, verb: SessionVerb) -> Result<ExitCode
             let done: Nothing = program.table.ask("session.interrupt", &request).await?;
             program.output.answer(&done, |_| "Interrupted.".to_owned());
         }
-        SessionVerb::Save { session, folder } => {
-            let (folder, path) = match folder.split_once(':') {
-                Some((folder, path)) => (folder.to_owned(), Some(path.to_owned())),
-                None => (folder, None),
-            };
-            let request = SessionSave {
-                session,
-                folder,
-                path,
-            };
-            let saved: Saved = program.table.ask("session.save", &request).await?;
-            program.output.answer(&saved, |saved| {
-                format!("{} files ({}) saved.", saved.files, size(saved.bytes))
-            });
-        }
         SessionVerb::Rename { session, name } => {
             let request = SessionRename { session, name };
             let session: Session = program.table.ask("session.rename", &request).await?;

@@ -271,15 +271,15 @@ impl Reach {
         session: &str,
         path: &str,
     ) -> Result<Option<transfer::Location>, Failure> {
-        let client = self.0.client_of(profile).await?;
+        let client = self.context.client_of(profile).await?;
         let row = find_running(&client, session).await?;
         if row.mounts.is_empty() {
             return Ok(None);
         }
         let link = self
-            .0
+            .context
             .links()
-            .connect(&self.0, &client, row.session_id)
+            .connect(&self.context, &client, row.session_id)
             .await?;
         let sftp = link.sftp().await?;
         let table = mounts::read(&sftp).await?;

@@ -46,14 +46,6 @@ pub(crate) enum SessionVerb {
         /// Name or id of the session, or a start of one
         session: String,
     },
-    /// Copy files that would go with it into a data folder; also after its end, while they are kept
-    Save {
-        /// Name or id of the session, or a start of one
-        session: String,
-        /// Data folder
-        #[arg(value_name = "FOLDER[:PATH]")]
-        folder: String,
-    },
     /// Give it another name
     Rename {
         /// Name or id of the session, or a start of one
@@ -73,7 +65,7 @@ pub(crate) enum SessionVerb {
         #[arg(long)]
         no_wait: bool,
     },
-    /// Copy what would be lost with it into a data folder
+    /// Copy what would be lost with it into a data folder; also after its end, while it is kept
     Save {
         /// Name or id of the session, or a start of one
         session: String,

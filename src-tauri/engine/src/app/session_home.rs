@@ -1,6 +1,6 @@
 //! The files of a session, whether it runs or has left its home behind.
 
-use std::path::Path;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use runtime::{FileEntry, Home, Kernel, OpenMode, RuntimeError, Saved, Unsaved};

@@ -105,11 +105,8 @@ async fn try_end(app: &App, session: &Session, kept: bool) -> Result<(), Problem
     if session.status == SessionStatus::Terminating {
         let reason = session.terminate_reason.clone();
         let reason = reason.as_deref().unwrap_or("user-requested");
-        let ended = advance(app, id, &[Event::Terminated], reason, |_, _| {}).await?;
+        advance(app, id, &[Event::Terminated], reason, |_, _| {}).await?;
         app.nudge.schedule.notify_one();
-        if ended.is_some_and(|(session, _)| kept(&session, app)) {
-            return Ok(());
-        }
     }
     if kept {
         return Ok(());

@@ -28,7 +28,7 @@ impl Hierarchy {
         Self::find_in(&mounts, &own, name)
     }
 
-    pub(in crate::sandbox) fn find_in(mounts: &str, own: &str, name: &str) -> Self {
+    pub(crate) fn find_in(mounts: &str, own: &str, name: &str) -> Self {
         let v1 = find_v1(mounts, own, name);
         let has = |wanted| v1.iter().any(|(controller, _)| *controller == wanted);
         if has(Controller::Memory) {
@@ -42,7 +42,7 @@ impl Hierarchy {
     }
 
     /// The version of the control groups that are used here.
-    pub(in crate::sandbox) fn version(&self) -> Option<&'static str> {
+    pub(crate) fn version(&self) -> Option<&'static str> {
         match self {
             Self::V1(_) => Some("v1"),
             Self::V2(..) => Some("v2"),

@@ -11,8 +11,8 @@ use std::{
 use protocol::probe::{Finding, Grade, ProbeAnswer, ProbeOrder};
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use super::{cgroup::Hierarchy, find_program, identity, network};
-use crate::Owner;
+use super::{find_program, network};
+use crate::{Owner, cgroup::Hierarchy, identity};
 
 /// How long a program may take to answer; a computer that is busy is no broken one.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,6 +1,6 @@
 //! Starts a kernel.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Stdio, sync::Arc, time::Duration};
+use std::{fs, io, os::unix::fs::PermissionsExt, process::Stdio, sync::Arc, time::Duration};
 
 use protocol::runner::{
     Answer, Notice, NoticeCode, Request,

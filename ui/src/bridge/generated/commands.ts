@@ -148,7 +148,6 @@ export interface Commands {
   "session.unsaved": { request: SessionRef; response: Unsaved };
   "session.save": { request: SessionSave; response: Saved };
   "session.logs": { request: SessionLogsRequest; response: SessionLogs };
-  "session.logs": { request: SessionRef; response: SessionLogs };
   "session.save_log": { request: SaveLog; response: SavedLog };
   "session.stats": { request: SessionRef; response: Stats };
   "session.exec": { request: SessionExec; response: ExecResult };
