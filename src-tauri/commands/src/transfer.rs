@@ -99,7 +99,7 @@ async fn remove_source(context: Context, id: String) {
         };
         match now.state {
             transfer::State::Done if now.skipped == 0 => {
-                let locations = vec![Location::from(now.src)];
+                let locations = vec![now.src];
                 let removed = crate::file::remove(&context, FileRemove { locations }).await;
                 if let Err(failure) = removed {
                     tracing::warn!(%failure, "what was moved could not be removed");

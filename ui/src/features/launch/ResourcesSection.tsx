@@ -1,5 +1,6 @@
 import type { UseQueryResult } from '@tanstack/react-query';
 import { Form, type FormInstance, Select } from 'antd';
+import i18next from 'i18next';
 import { useTranslation } from 'react-i18next';
 import type { Failure, Image, Limits } from '@/bridge';
 import { formatNumber } from '@/format/number';
@@ -68,7 +69,7 @@ export function ResourcesSection({ form, draft, image, limits }: Props) {
         bounds={cpu}
         onEdit={own}
         testId={ids.launch.cpu}
-        extra={hint(t, formatNumber(cpu.free, 2), draft.cpu > cpu.free)}
+        extra={hint(formatNumber(cpu.free, 2), draft.cpu > cpu.free)}
       />
       <AmountField
         name="mem"
@@ -77,7 +78,7 @@ export function ResourcesSection({ form, draft, image, limits }: Props) {
         bounds={mem}
         onEdit={own}
         testId={ids.launch.mem}
-        extra={hint(t, formatSize(mem.free * GIB), draft.mem > mem.free)}
+        extra={hint(formatSize(mem.free * GIB), draft.mem > mem.free)}
       />
       <AmountField
         name="shmem"
@@ -97,17 +98,15 @@ export function ResourcesSection({ form, draft, image, limits }: Props) {
           bounds={gpu}
           onEdit={own}
           testId="launch.gpu"
-          extra={hint(t, formatNumber(gpu.free, 2), draft.gpu > gpu.free)}
+          extra={hint(formatNumber(gpu.free, 2), draft.gpu > gpu.free)}
         />
       )}
     </Section>
   );
 }
 
-type Translate = ReturnType<typeof useTranslation>['t'];
-
-const hint = (t: Translate, free: string, over: boolean) =>
-  over ? t('launch.waits', { free }) : t('launch.free', { free });
+const hint = (free: string, over: boolean) =>
+  over ? i18next.t('launch.waits', { free }) : i18next.t('launch.free', { free });
 
 function presetLabel(preset: Limits['presets'][number]): string {
   const { cpu, mem } = presetAmounts(preset);
