@@ -119,7 +119,8 @@ pub fn figure(what: &str, bar: &str, measured: impl std::fmt::Display) {
     println!("figure: {what} | {bar} | {measured}");
 }
 
-/// Whether a web server answers on this port of the loopback address.
+/// Whether a tunnel to a web app answers on this port of the loopback address: it turns a stranger
+/// away, who has not been given the app's secret.
 #[must_use]
 pub fn answers_http(port: u64) -> bool {
     let ask = || -> std::io::Result<String> {
@@ -133,5 +134,5 @@ pub fn answers_http(port: u64) -> bool {
         BufReader::new(stream).read_line(&mut line)?;
         Ok(line)
     };
-    ask().is_ok_and(|line| line.starts_with("HTTP/1.1 200"))
+    ask().is_ok_and(|line| line.starts_with("HTTP/1.1 403"))
 }

@@ -69,11 +69,11 @@ fn a_second_computer_works_on_the_first_ones_engine() -> Result<()> {
     ensure!(computer.gangway(&["whoami"])? == account, "forgotten");
 
     // The computer has an engine of its own that was never started: all this runs on the other.
-    computer.launch("far", &[])?;
-    ensure!(computer.ok("far", "echo hello")? == "hello");
+    computer.launch("far-away", &[])?;
+    ensure!(computer.ok("far-away", "echo hello")? == "hello");
     let there = server.gangway(&["session", "ls"])?;
-    named(rows(&there, "sessions")?, "far")?;
-    computer.gangway(&["session", "rm", "far", "--yes"])?;
+    named(rows(&there, "sessions")?, "far-away")?;
+    computer.gangway(&["session", "rm", "far-away", "--yes"])?;
     ensure!(computer.gangway(&["engine", "status"])?["running"] == false);
 
     let profiles = computer.gangway(&["profile", "ls"])?;

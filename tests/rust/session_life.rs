@@ -34,11 +34,14 @@ fn started_again(computer: &Computer) -> Result<()> {
         "{session}"
     );
     ensure!(computer.ok("once-more", "cat note")? == "kept");
-    computer.gangway(&["session", "interrupt", "once-more"])?;
+    // Nothing runs by `exec`, and that is said.
+    computer
+        .refused(&["session", "interrupt", "once-more"])?
+        .is(1, "manager_rejected")?;
     computer.gangway(&["session", "rm", "--yes", "once-more"])?;
     computer
         .refused(&["session", "restart", "once-more"])?
-        .is(1, "session_ended")?;
+        .is(5, "session_ended")?;
     Ok(())
 }
 

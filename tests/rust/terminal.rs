@@ -70,9 +70,16 @@ impl Shells {
     fn kept(&self) -> Result<serde_json::Value> {
         let arguments = ["app", "open", SESSION, "ttyd", "--print-url"];
         let opened = self.home.gangway(&arguments)?;
-        let port = opened["local_port"].as_u64().context("local_port")?;
-        let address = format!("http://127.0.0.1:{port}/shells");
-        let text = run(std::process::Command::new("curl").args(["-s", &address]))?;
+        let url = opened["url"].as_str().context("url")?;
+        let origin: String = url.split_inclusive('/').take(3).collect();
+        // As the browser does: the address gives a cookie, and the cookie opens the app.
+        let jar = self.home.path("cookies").display().to_string();
+        let curl = |address: &str| {
+            let arguments = ["-s", "-L", "-c", &jar, "-b", &jar, address];
+            run(std::process::Command::new("curl").args(arguments))
+        };
+        curl(url)?;
+        let text = curl(&format!("{origin}shells"))?;
         serde_json::from_str(&text).context(text)
     }
 

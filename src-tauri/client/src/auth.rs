@@ -6,7 +6,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::connection::{Call, SESSION_HEADER};
+use crate::call::Call;
+use crate::connection::SESSION_HEADER;
 use crate::{Client, Doorway, Error};
 
 /// Who wants to log in.

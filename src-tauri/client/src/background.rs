@@ -5,7 +5,7 @@ use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::connection::Call;
+use crate::call::Call;
 use crate::{Client, Error};
 
 /// What a task says.

@@ -12,12 +12,12 @@ use protocol::problem::Problem;
 use protocol::signing;
 use protocol::version::ApiVersion;
 use secrecy::ExposeSecret;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use url::{Position, Url};
 
 use crate::auth::{Credentials, Keypair};
+use crate::call::Call;
 use crate::{Doorway, Error, Network};
 
 /// A manager that says nothing for so long is not there any more. Copying a large home into a
@@ -53,63 +53,6 @@ impl std::fmt::Debug for Client {
         f.debug_struct("Client")
             .field("endpoint", &self.inner.endpoint.as_str())
             .finish()
-    }
-}
-
-/// A request before it is signed.
-pub(crate) struct Call<'a> {
-    method: Method,
-    path: Vec<&'a str>,
-    query: Vec<(&'a str, String)>,
-    body: Option<Vec<u8>>,
-    anonymous: bool,
-}
-
-impl<'a> Call<'a> {
-    pub(crate) fn new(method: Method, path: &[&'a str]) -> Self {
-        Self {
-            method,
-            path: path.to_vec(),
-            query: Vec::new(),
-            body: None,
-            anonymous: false,
-        }
-    }
-
-    pub(crate) fn get(path: &[&'a str]) -> Self {
-        Self::new(Method::GET, path)
-    }
-
-    pub(crate) fn post(path: &[&'a str]) -> Self {
-        Self::new(Method::POST, path)
-    }
-
-    pub(crate) fn patch(path: &[&'a str]) -> Self {
-        Self::new(Method::PATCH, path)
-    }
-
-    pub(crate) fn delete(path: &[&'a str]) -> Self {
-        Self::new(Method::DELETE, path)
-    }
-
-    pub(crate) fn query(mut self, name: &'a str, value: impl Into<String>) -> Self {
-        self.query.push((name, value.into()));
-        self
-    }
-
-    pub(crate) fn json<T: Serialize>(mut self, body: &T) -> Result<Self, Error> {
-        let text = serde_json::to_vec(body).map_err(|error| Error::Request(error.to_string()))?;
-        self.body = Some(text);
-        Ok(self)
-    }
-
-    pub(crate) fn anonymous(mut self) -> Self {
-        self.anonymous = true;
-        self
-    }
-
-    fn what(&self) -> String {
-        format!("{} /{}", self.method, self.path.join("/"))
     }
 }
 

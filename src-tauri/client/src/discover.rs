@@ -3,7 +3,7 @@
 use protocol::api::auth::Announcement;
 use url::Url;
 
-use crate::connection::Call;
+use crate::call::Call;
 use crate::error::Found;
 use crate::{Client, Error, Network};
 
@@ -50,7 +50,7 @@ impl Discovered {
 /// [`Error::Address`] when it is no address, [`Error::NotManager`] and [`Error::WrongScheme`] when
 /// something else answers, [`Error::Certificate`] and [`Error::Unreachable`] when nothing can.
 pub async fn discover(address: &str, network: &Network) -> Result<Discovered, Error> {
-    let typed = address.trim().trim_end_matches('/');
+    let typed = address.trim();
     let endpoint = match typed.contains("://") {
         true => typed.to_owned(),
         false => format!("https://{typed}"),

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use protocol::api::event::SessionEvent;
 
-use crate::connection::Call;
+use crate::call::Call;
 use crate::{Client, Error};
 
 /// Longer than two of the manager's pings (15 s): the connection is dead.

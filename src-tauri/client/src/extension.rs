@@ -7,7 +7,7 @@ use protocol::api::gangway::{
     capability,
 };
 
-use crate::connection::Call;
+use crate::call::Call;
 use crate::{Client, Error};
 
 /// What an installation says while it runs.

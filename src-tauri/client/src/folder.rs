@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::connection::Call;
+use crate::call::Call;
 use crate::{Client, Error};
 
 /// Each path of a request has an outcome of its own.

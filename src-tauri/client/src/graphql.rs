@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde_json::{Value, json};
 
-use crate::connection::Call;
+use crate::call::Call;
 use crate::{Client, Error};
 
 #[derive(Deserialize)]

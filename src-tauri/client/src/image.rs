@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use protocol::api::gangway::{ImageImport, ImagePull, TaskStarted, capability};
 
-use crate::connection::Call;
+use crate::call::Call;
 use crate::graphql::null_is_empty;
 use crate::{Client, Error};
 

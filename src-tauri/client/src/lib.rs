@@ -6,6 +6,7 @@
 
 mod auth;
 mod background;
+mod call;
 mod connection;
 mod discover;
 mod engine;

@@ -2,7 +2,7 @@
 
 use protocol::api::image::{Registry, RegistryAdd, RegistryList};
 
-use crate::connection::Call;
+use crate::call::Call;
 use crate::{Client, Error};
 
 impl Client {

@@ -6,7 +6,7 @@ use protocol::slots::ResourceSlots;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::connection::Call;
+use crate::call::Call;
 use crate::{Client, Error};
 
 /// A named amount.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::connection::Call;
+use crate::call::Call;
 use crate::graphql::{json_string, null_is_empty};
 use crate::{Client, Error};
 

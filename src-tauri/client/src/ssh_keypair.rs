@@ -4,7 +4,7 @@ use http::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::connection::Call;
+use crate::call::Call;
 use crate::{Client, Error};
 
 const PATH: [&str; 2] = ["auth", "ssh-keypair"];

@@ -111,11 +111,15 @@ async fn log_in(anonymous: Client, with: LoginWith) -> Result<LoggedIn, Failure>
             };
             Ok(anonymous.log_in(&login).await?)
         }
-        LoginWith::Keypair { .. } if anonymous.doorway() == Doorway::WebServer => Err(Failure::new(
-            FailureCode::InvalidInput,
-            "this is a web server, which takes passwords and no keypairs",
-        )
-        .hint("log in by e-mail address and password, or give the address of the manager itself")),
+        LoginWith::Keypair { .. } if anonymous.doorway() == Doorway::WebServer => {
+            Err(Failure::new(
+                FailureCode::InvalidInput,
+                "this is a web server, which takes passwords and no keypairs",
+            )
+            .hint(
+                "log in by e-mail address and password, or give the address of the manager itself",
+            ))
+        }
         LoginWith::Keypair {
             access_key,
             secret_key,

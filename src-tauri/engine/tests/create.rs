@@ -37,7 +37,7 @@ async fn refusals_say_why() {
     let mut batch = body("batch", fine.clone());
     batch["type"] = "batch".into();
     let mut cluster = body("cluster", fine.clone());
-    cluster["cluster_size"] = 2.into();
+    cluster["cluster_size"] = 17.into();
     let cases: Vec<(Value, u16, &str, &str)> = vec![
         (
             body("abc", fine.clone()),
@@ -75,7 +75,7 @@ async fn refusals_say_why() {
             cluster,
             400,
             "quota-exceeded",
-            "exceeding the keypair limit of 1",
+            "exceeding the keypair limit of 16",
         ),
         (
             body("zero", resources(1.into(), 0.into())),

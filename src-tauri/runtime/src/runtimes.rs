@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    Exit, Home, ImageRoot, Kernel, KernelId, KernelSpec, Node, Notice, Owner, Runtime, RuntimeError,
+    Exit, Home, ImageRoot, Kernel, KernelId, KernelSpec, Node, Notice, Owner, Runtime,
+    RuntimeError,
     container::{ContainerImage, Containers},
     sandbox::Sandbox,
 };

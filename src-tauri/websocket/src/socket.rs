@@ -60,7 +60,7 @@ pub struct KeepAlive {
 
 /// Why the other end closed the connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the manager closed the stream with code {code}{}", if reason.is_empty() { String::new() } else { format!(": {reason}") })]
+#[error("{}", if reason.is_empty() { format!("the other end closed the stream with code {code}") } else { reason.clone() })]
 pub struct Close {
     /// Close code (RFC 6455 §7.4).
     pub code: u16,

@@ -32,6 +32,7 @@ const TEST: &[&str] = &[
     "busybox-static",
     "chromium",
     "chromium-driver",
+    "curl",
     "docker-registry",
     "gdb",
     "git",

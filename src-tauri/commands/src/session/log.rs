@@ -10,7 +10,13 @@ use crate::types::{Failure, SaveLog, SavedLog, SessionLogsRequest};
 /// Saves the whole log, as it is: what the manager has, and not what a page shows of it.
 pub(crate) async fn save_log(context: &Context, request: SaveLog) -> Result<SavedLog, Failure> {
     let session = request.session.clone();
-    let log = super::logs(context, SessionLogsRequest { session, kernel: None });
+    let log = super::logs(
+        context,
+        SessionLogsRequest {
+            session,
+            kernel: None,
+        },
+    );
     let (path, log) = match request.path {
         Some(path) => (local_path(&path)?, log.await?),
         // First the log: nobody is asked where to save what is not to be had.

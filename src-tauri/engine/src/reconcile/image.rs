@@ -8,8 +8,8 @@ use protocol::slots::CPU;
 use runtime::{ImageRoot, KernelSpec, RuntimeError};
 
 use super::insist;
-use crate::app::{image_container, image_pull};
 use crate::app::transition::advance;
+use crate::app::{image_container, image_pull};
 use crate::error::Problem;
 use crate::state::App;
 use crate::store;

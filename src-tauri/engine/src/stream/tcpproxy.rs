@@ -129,13 +129,7 @@ struct Again {
 }
 
 /// Carries one connection; with `again` one after the other, each from the first frame on.
-async fn proxy(
-    app: App,
-    session: Uuid,
-    mut socket: Line,
-    started: Started,
-    again: Option<Again>,
-) {
+async fn proxy(app: App, session: Uuid, mut socket: Line, started: Started, again: Option<Again>) {
     loop {
         let mut first = Vec::new();
         if again.is_some() {

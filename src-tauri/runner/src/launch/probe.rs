@@ -8,11 +8,7 @@ use std::{
 
 use protocol::probe::{ProbeAnswer, ProbeOrder};
 
-use super::{
-    LaunchError, become_user,
-    enter::make_namespaces,
-    link::loopback_up,
-};
+use super::{LaunchError, become_user, enter::make_namespaces, link::loopback_up};
 
 /// Reads a [`ProbeOrder`] on standard input and writes a [`ProbeAnswer`].
 pub(crate) fn probe() -> Result<ExitCode, Box<dyn std::error::Error>> {

@@ -18,8 +18,7 @@ use rustix::fs::{
 use super::record::Dir;
 use crate::{
     FaultKind, FileEntry, FileKind, Home, Owner, RuntimeError, Saved, Unsaved, UnsavedFile,
-    control::fault,
-    save,
+    control::fault, save,
 };
 
 /// What the runner puts into every home. Older than the session's first moment, it is nobody's work.
