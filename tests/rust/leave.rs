@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tests::home::Home;
-use tests::process::{answers_http, eventually, program, run};
+use tests::process::{eventually, program, run, tunnel_answers};
 use tests::repository;
 use tests::screen::Screen;
 use tests::window::Window;
@@ -22,7 +22,7 @@ async fn a_tunnel_outlives_the_app_and_comes_back_to_it() -> Result<()> {
     let opened = home.gangway(&["app", "open", "stays", "ttyd", "--print-url"])?;
     let port = opened["local_port"].as_u64().context("local_port")?;
     ensure!(
-        answers_http(port),
+        tunnel_answers(port),
         "the web terminal does not answer on port {port}"
     );
     window.text_with("status.tunnels", "1").await?;
@@ -36,23 +36,22 @@ async fn a_tunnel_outlives_the_app_and_comes_back_to_it() -> Result<()> {
     })?;
     drop(window);
     eventually("the tunnel in the proxy host", SOON, || {
-        Ok(answers_http(port).then_some(()))
+        Ok(tunnel_answers(port).then_some(()))
     })?;
 
     let window = Window::app(&home).await?;
     window.find("start.page").await?;
     window.text_with("status.tunnels", "1").await?;
     eventually("the tunnel in the app", SOON, || {
-        Ok(answers_http(port).then_some(()))
+        Ok(tunnel_answers(port).then_some(()))
     })?;
     let open = home.gangway(&["tunnel", "ls"])?;
     let id = open["tunnels"][0]["id"].as_str().context("id")?;
     home.gangway(&["tunnel", "close", id])?;
     window.text_with("status.tunnels", "0").await?;
-    ensure!(
-        !answers_http(port),
-        "the port still answers after its tunnel was closed"
-    );
+    eventually("the port to be closed", SOON, || {
+        Ok((!tunnel_answers(port)).then_some(()))
+    })?;
     window.close().await
 }
 
@@ -110,14 +109,14 @@ async fn quitting_says_what_is_under_way_and_does_what_is_chosen() -> Result<()>
     window.screenshot(&pictures.join("dialog.png")).await?;
     window.keys("\u{e00c}").await?;
     window.gone("leave.dialog").await?;
-    ensure!(answers_http(leaving.port));
+    ensure!(tunnel_answers(leaving.port));
 
     ask_to_quit(&window).await?;
     window.click("leave.background").await?;
     leaving.ended()?;
     drop(window);
     eventually("the tunnel in the background", SOON, || {
-        Ok(answers_http(leaving.port).then_some(()))
+        Ok(tunnel_answers(leaving.port).then_some(()))
     })?;
 
     // Nothing to say at the next start: the user has chosen.
@@ -127,7 +126,9 @@ async fn quitting_says_what_is_under_way_and_does_what_is_chosen() -> Result<()>
     ask_to_quit(&window).await?;
     window.click("leave.stop").await?;
     leaving.ended()?;
-    ensure!(!answers_http(leaving.port), "stopped, and yet it answers");
+    eventually("the tunnel to be closed", SOON, || {
+        Ok((!tunnel_answers(leaving.port)).then_some(()))
+    })?;
     Ok(())
 }
 
@@ -164,7 +165,7 @@ async fn closing_the_window_keeps_what_is_under_way() -> Result<()> {
             Ok((screen.windows("Gangway")?.len() > 1).then_some(()))
         })
         .await?;
-    ensure!(answers_http(leaving.port));
+    ensure!(tunnel_answers(leaving.port));
     ensure!(leaving.home.processes("gangway-desktop").len() == 1);
     Ok(())
 }

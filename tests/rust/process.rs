@@ -119,10 +119,20 @@ pub fn figure(what: &str, bar: &str, measured: impl std::fmt::Display) {
     println!("figure: {what} | {bar} | {measured}");
 }
 
-/// Whether a tunnel to a web app answers on this port of the loopback address: it turns a stranger
-/// away, who has not been given the app's secret.
+/// Whether a web server answers on this port of the loopback address.
 #[must_use]
 pub fn answers_http(port: u64) -> bool {
+    status_line(port).is_some_and(|line| line.starts_with("HTTP/1.1 200"))
+}
+
+/// Whether a tunnel to a web app answers there: it turns a stranger away, who has not been given
+/// the app's secret.
+#[must_use]
+pub fn tunnel_answers(port: u64) -> bool {
+    status_line(port).is_some_and(|line| line.starts_with("HTTP/1.1 403"))
+}
+
+fn status_line(port: u64) -> Option<String> {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
@@ -134,5 +144,5 @@ pub fn answers_http(port: u64) -> bool {
         BufReader::new(stream).read_line(&mut line)?;
         Ok(line)
     };
-    ask().is_ok_and(|line| line.starts_with("HTTP/1.1 403"))
+    ask().ok()
 }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tests::home::Home;
-use tests::process::run;
 use tests::repository;
 use tests::window::{PATIENCE, Window};
 
@@ -68,18 +67,10 @@ impl Shells {
 
     /// What the session itself says of its shells.
     fn kept(&self) -> Result<serde_json::Value> {
-        let arguments = ["app", "open", SESSION, "ttyd", "--print-url"];
-        let opened = self.home.gangway(&arguments)?;
-        let url = opened["url"].as_str().context("url")?;
-        let origin: String = url.split_inclusive('/').take(3).collect();
-        // As the browser does: the address gives a cookie, and the cookie opens the app.
-        let jar = self.home.path("cookies").display().to_string();
-        let curl = |address: &str| {
-            let arguments = ["-s", "-L", "-c", &jar, "-b", &jar, address];
-            run(std::process::Command::new("curl").args(arguments))
-        };
-        curl(url)?;
-        let text = curl(&format!("{origin}shells"))?;
+        let address = "http://127.0.0.1:7681/shells";
+        let arguments = ["session", "exec", SESSION, "--", "curl", "-s", address];
+        let answer = self.home.gangway(&arguments)?;
+        let text = answer["stdout"].as_str().unwrap_or_default().to_owned();
         serde_json::from_str(&text).context(text)
     }
 

@@ -73,6 +73,7 @@ export function LeaveDialog() {
       )}
       <Modal
         open={asked}
+        destroyOnHidden
         title={t('leave.title')}
         width={520}
         onCancel={() => decide('stay')}
