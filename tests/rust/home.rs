@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
@@ -36,7 +37,12 @@ pub struct Home {
     /// Who runs the programs, when it is not who runs the test.
     user: Option<u32>,
     folder: TempDir,
+    /// One desktop at a time in each test program: several web views that start at once on two
+    /// cores keep each other waiting for longer than any test does.
+    turn: Option<MutexGuard<'static, ()>>,
 }
+
+static DESKTOP: Mutex<()> = Mutex::new(());
 
 /// A user id that nobody has, for what root must not do.
 const ORDINARY: u32 = 54_321;
@@ -54,6 +60,7 @@ impl Home {
             variables: Vec::new(),
             user: None,
             folder,
+            turn: None,
         };
         for name in ["home", "run", "gangway", "bin"] {
             fs::create_dir(home.path(name))?;
@@ -97,7 +104,9 @@ impl Home {
     /// # Errors
     /// As [`Home::desktop`].
     pub fn desktop_of(keyring: Keyring, width: u32, height: u32) -> Result<Self> {
+        let turn = DESKTOP.lock().unwrap_or_else(PoisonError::into_inner);
         let mut home = Self::new()?;
+        home.turn = Some(turn);
         home.calm_desktop()?;
         home.start_display(width, height)?;
         match keyring {

@@ -129,7 +129,9 @@ impl Window {
             let Ok(element) = self.client.find(Locator::Css(selector)).await else {
                 return Ok(None);
             };
-            if !element.is_displayed().await? || !element.is_enabled().await? {
+            // The page may draw it anew at any moment; then it is looked for again.
+            let shown = element.is_displayed().await.unwrap_or(false);
+            if !shown || !element.is_enabled().await.unwrap_or(false) {
                 return Ok(None);
             }
             Ok(element.click().await.ok())
