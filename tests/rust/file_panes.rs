@@ -88,6 +88,7 @@ impl Panes {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: cargo xtask test --full"]
 async fn everything_by_keyboard() -> Result<()> {
     let panes = Panes::open().await?;
     fs::write(panes.file("one.txt"), "first\n")?;
@@ -160,6 +161,7 @@ async fn everything_by_keyboard() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: cargo xtask test --full"]
 async fn a_file_of_a_session_in_the_users_own_editor() -> Result<()> {
     let panes = Panes::with_session().await?;
     let window = &panes.window;
@@ -208,6 +210,7 @@ async fn a_file_of_a_session_in_the_users_own_editor() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: cargo xtask test --full"]
 async fn found_remembered_and_dragged() -> Result<()> {
     let panes = Panes::with_session().await?;
     let window = &panes.window;

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use fantoccini::Locator;
 use tests::home::Home;
 use tests::process::{eventually, program, run, tunnel_answers};
 use tests::repository;
@@ -13,6 +14,7 @@ use tests::window::Window;
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: cargo xtask test --full"]
 async fn a_tunnel_outlives_the_app_and_comes_back_to_it() -> Result<()> {
     let home = Home::desktop()?;
     let window = Window::app(&home).await?;
@@ -74,6 +76,24 @@ impl Leaving {
         Ok((Self { home, port }, window))
     }
 
+    /// Presses what ends the app. The app may be gone before it has answered the click.
+    async fn end_by(&self, window: &Window, button: &str) -> Result<()> {
+        let selector = format!("[data-testid=\"{button}\"]");
+        window
+            .eventually("the app to end", async || {
+                if let Ok(element) = window.client().find(Locator::Css(&selector)).await {
+                    // Whether it was taken is seen by the end.
+                    let _ = element.click().await;
+                }
+                Ok(self
+                    .home
+                    .processes("gangway-desktop")
+                    .is_empty()
+                    .then_some(()))
+            })
+            .await
+    }
+
     fn ended(&self) -> Result<()> {
         eventually("the app to end", SOON, || {
             Ok(self
@@ -101,6 +121,7 @@ async fn ask_to_quit(window: &Window) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: cargo xtask test --full"]
 async fn quitting_says_what_is_under_way_and_does_what_is_chosen() -> Result<()> {
     let (leaving, window) = Leaving::with_a_tunnel().await?;
     ask_to_quit(&window).await?;
@@ -112,8 +133,7 @@ async fn quitting_says_what_is_under_way_and_does_what_is_chosen() -> Result<()>
     ensure!(tunnel_answers(leaving.port));
 
     ask_to_quit(&window).await?;
-    window.click("leave.background").await?;
-    leaving.ended()?;
+    leaving.end_by(&window, "leave.background").await?;
     drop(window);
     eventually("the tunnel in the background", SOON, || {
         Ok(tunnel_answers(leaving.port).then_some(()))
@@ -124,8 +144,7 @@ async fn quitting_says_what_is_under_way_and_does_what_is_chosen() -> Result<()>
     window.text_with("status.tunnels", "1").await?;
     ensure!(!window.there("leave.last-end").await?);
     ask_to_quit(&window).await?;
-    window.click("leave.stop").await?;
-    leaving.ended()?;
+    leaving.end_by(&window, "leave.stop").await?;
     eventually("the tunnel to be closed", SOON, || {
         Ok((!tunnel_answers(leaving.port)).then_some(()))
     })?;
@@ -133,6 +152,7 @@ async fn quitting_says_what_is_under_way_and_does_what_is_chosen() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: cargo xtask test --full"]
 async fn the_next_start_says_what_a_logout_has_ended() -> Result<()> {
     let (leaving, window) = Leaving::with_a_tunnel().await?;
     let [app] = leaving.home.processes("gangway-desktop")[..] else {
@@ -154,6 +174,7 @@ async fn the_next_start_says_what_a_logout_has_ended() -> Result<()> {
 
 /// There is no panel on this display: the window can't go into it, and says what it does instead.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: cargo xtask test --full"]
 async fn closing_the_window_keeps_what_is_under_way() -> Result<()> {
     let (leaving, window) = Leaving::with_a_tunnel().await?;
     let screen = Screen::of(&leaving.home)?;
@@ -172,6 +193,7 @@ async fn closing_the_window_keeps_what_is_under_way() -> Result<()> {
 
 /// A second start shows the window that is there, and ends.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: cargo xtask test --full"]
 async fn a_second_start_shows_the_first() -> Result<()> {
     let mut home = Home::desktop()?;
     home.single_instance();

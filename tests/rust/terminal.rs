@@ -82,6 +82,7 @@ impl Shells {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: cargo xtask test --full"]
 async fn a_shell_outlives_its_tab_and_the_program() -> Result<()> {
     let (shells, window) = Shells::launch().await?;
     shells
@@ -152,6 +153,7 @@ async fn a_shell_outlives_its_tab_and_the_program() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: cargo xtask test --full"]
 async fn copying_pasting_searching_and_other_scripts() -> Result<()> {
     let (shells, window) = Shells::launch().await?;
     shells
@@ -262,6 +264,7 @@ async fn a_hundred_megabytes_do_not_freeze_the_window() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: cargo xtask test --full"]
 async fn a_flood_does_not_freeze_the_window() -> Result<()> {
     flood(8_000_000).await
 }

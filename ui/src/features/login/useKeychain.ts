@@ -19,7 +19,8 @@ export function useKeychain() {
   return {
     store,
     passphrase,
-    ready: store !== null && !short,
+    // What is shown below moves the button: nobody can press it before that is there.
+    ready: store !== null && !short && (status !== undefined || query.isError),
     error: query.error,
     /** What the choice on the page needs. */
     choice: {
