@@ -115,7 +115,8 @@ impl Chromium {
         }
     }
 
-    /// Asks the page again and again until `ask` has an answer.
+    /// Asks the page again and again until `ask` has an answer. A failed question is asked again:
+    /// the page may draw an element anew between two looks at it.
     ///
     /// # Errors
     /// When there is none in time; the message says what was waited for.
@@ -125,13 +126,16 @@ impl Chromium {
         ask: impl AsyncFn() -> Result<Option<T>>,
     ) -> Result<T> {
         let started = Instant::now();
+        let mut last = None;
         while started.elapsed() < PATIENCE {
-            if let Some(answer) = ask().await? {
-                return Ok(answer);
+            match ask().await {
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) => last = None,
+                Err(error) => last = Some(format!("{error:#}")),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        bail!("waited {PATIENCE:?} for {what}")
+        bail!("waited {PATIENCE:?} for {what}; last error: {last:?}")
     }
 
     /// Writes what the page looks like as a PNG.

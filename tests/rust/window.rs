@@ -17,6 +17,21 @@ use crate::process::{Running, program};
 /// How long anything may take to show up; generous, since a build machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Whether the first element that a selector matches stays where it is over two frames and is what
+/// a click at its middle would meet. A page that still moves takes a click somewhere else.
+const AT_REST: &str = "const [selector, done] = arguments;
+    const element = document.querySelector(selector);
+    if (element === null) { done(false); return; }
+    element.scrollIntoView({block: 'nearest', inline: 'nearest'});
+    const where = () => JSON.stringify(element.getBoundingClientRect());
+    const before = where();
+    setTimeout(() => requestAnimationFrame(() => {
+        const box = element.getBoundingClientRect();
+        const met = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+        done(element.isConnected && where() === before && met !== null
+            && (element.contains(met) || met.contains(element)));
+    }), 40);";
+
 /// A web view under control: the app's, or a plain browser window of the same engine.
 #[derive(Debug)]
 pub struct Window {
@@ -102,17 +117,33 @@ impl Window {
     /// Waits for the first element that a CSS selector matches.
     ///
     /// # Errors
-    /// When it does not come.
+    /// When it does not come; the message says what the page shows instead.
     pub async fn css(&self, selector: &str) -> Result<Element> {
-        self.client
+        let found = self
+            .client
             .wait()
             .at_most(PATIENCE)
             .for_element(Locator::Css(selector))
-            .await
-            .with_context(|| format!("{selector} did not show up"))
+            .await;
+        match found {
+            Ok(element) => Ok(element),
+            Err(error) => Err(anyhow::Error::new(error).context(format!(
+                "{selector} did not show up; the page shows {:?}",
+                self.page_text().await
+            ))),
+        }
     }
 
-    /// Waits for an element and clicks it, as soon as it is shown, enabled and not covered.
+    /// What a person can read on the page now, for messages.
+    async fn page_text(&self) -> String {
+        let script = "return document.body.innerText.slice(0, 2000)";
+        match self.client.execute(script, Vec::new()).await {
+            Ok(text) => text.as_str().unwrap_or_default().to_owned(),
+            Err(error) => format!("nothing: {error}"),
+        }
+    }
+
+    /// Waits for an element and clicks it, as soon as it is shown, enabled, at rest and not covered.
     ///
     /// # Errors
     /// When that does not happen.
@@ -126,15 +157,19 @@ impl Window {
     /// When the element does not become clickable.
     pub async fn click_css(&self, selector: &str) -> Result<()> {
         self.eventually(&format!("{selector} to be clickable"), async || {
-            let Ok(element) = self.client.find(Locator::Css(selector)).await else {
-                return Ok(None);
-            };
-            // The page may draw it anew at any moment; then it is looked for again.
-            let shown = element.is_displayed().await.unwrap_or(false);
-            if !shown || !element.is_enabled().await.unwrap_or(false) {
+            let at_rest = self
+                .client
+                .execute_async(AT_REST, vec![selector.into()])
+                .await?;
+            if at_rest != Value::Bool(true) {
                 return Ok(None);
             }
-            Ok(element.click().await.ok())
+            let element = self.client.find(Locator::Css(selector)).await?;
+            if !element.is_displayed().await? || !element.is_enabled().await? {
+                return Ok(None);
+            }
+            element.click().await?;
+            Ok(Some(()))
         })
         .await
     }
@@ -144,9 +179,9 @@ impl Window {
     /// # Errors
     /// When the field does not show up.
     pub async fn fill(&self, id: &str, text: &str) -> Result<()> {
+        self.click(id).await?;
         let field = self.find(id).await?;
         // Control-A, then type over it: `clear` does not tell React.
-        field.click().await?;
         field.send_keys("\u{e009}a\u{e000}").await?;
         field.send_keys(text).await?;
         Ok(())
@@ -238,23 +273,30 @@ impl Window {
         .await
     }
 
-    /// Asks the page again and again until there is an answer.
+    /// Asks the page again and again until there is an answer. A failed question is asked again:
+    /// the page may draw an element anew between two looks at it.
     ///
     /// # Errors
-    /// When there is none in time; the message says what was waited for.
+    /// When there is none in time; the message says what was waited for, and what the page shows.
     pub async fn eventually<T>(
         &self,
         what: &str,
         ask: impl AsyncFn() -> Result<Option<T>>,
     ) -> Result<T> {
         let started = std::time::Instant::now();
+        let mut last = None;
         while started.elapsed() < PATIENCE {
-            if let Some(answer) = ask().await? {
-                return Ok(answer);
+            match ask().await {
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) => last = None,
+                Err(error) => last = Some(format!("{error:#}")),
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        anyhow::bail!("waited {PATIENCE:?} for {what}")
+        anyhow::bail!(
+            "waited {PATIENCE:?} for {what} (last error: {last:?}); the page shows {:?}",
+            self.page_text().await
+        )
     }
 
     /// Writes what the page looks like as a PNG.

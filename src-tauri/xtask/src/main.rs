@@ -3,6 +3,7 @@
 //! Hides which system packages, toolchain parts, UI packages and build flags the product needs,
 //! and in which order. Has next to no dependencies, since it is the first thing that anyone builds.
 
+mod attempts;
 mod build;
 mod display;
 mod figures;

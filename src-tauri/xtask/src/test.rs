@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::run::{Steps, cargo, shown};
 use crate::setup::{self, Need, RUNNER_TARGET, npm};
-use crate::{build, full};
+use crate::{attempts, build, full};
 
 /// The tests of every commit, their set-up included.
 pub(crate) fn every_commit() -> Result<()> {
@@ -65,10 +65,7 @@ fn commit(steps: &mut Steps) -> Result<()> {
         ]))
     })?;
     steps.step("examples in the documentation", || tests(&["--doc"]))?;
-    // `--test *` would refuse targets whose features are off; `--tests` passes them over.
-    steps.step("tests with real processes", || {
-        tests(&["--tests", "--no-fail-fast"])
-    })?;
+    steps.step("tests with real processes", attempts::real_processes)?;
     steps.step("both ends of SSH against each other", || {
         tests(&["--features", "ssh/server", "--test", "both_ends"])
     })?;

@@ -158,7 +158,7 @@ impl Api {
         let lines: Vec<String> = connected
             .docker
             .logs(name, Some(options))
-            .filter_map(async |line| line.ok())
+            .filter_map(|line| std::future::ready(line.ok()))
             .map(|line| {
                 String::from_utf8_lossy(&line.into_bytes())
                     .trim()
