@@ -22,6 +22,7 @@ export const ids = {
     secretKey: 'login.secret-key',
     submit: 'login.submit',
     again: 'login.again',
+    expired: 'login.expired',
     dialog: 'login.dialog',
   },
   nav: {

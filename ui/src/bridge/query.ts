@@ -11,8 +11,8 @@ import {
 import { type CommandName, call, type Failure, type Request, type Response, type Tag } from '.';
 import { table } from './generated/commands';
 
-/** How often a login was found expired since the last one; pages that ask again watch it. */
-let expired = 0;
+/** Whether the manager has refused the login since the last one. */
+let expired = false;
 const watchers = new Set<() => void>();
 export const expiry = {
   current: () => expired,
@@ -20,21 +20,19 @@ export const expiry = {
     watchers.add(watcher);
     return () => watchers.delete(watcher);
   },
-  /** Somebody has logged in again. */
-  over: () => setExpired(0),
 };
 
-function setExpired(count: number) {
-  expired = count;
+function setExpired(now: boolean) {
+  if (expired === now) return;
+  expired = now;
   for (const watcher of watchers) watcher();
 }
 
 const EXPIRED = new Set<Failure['code']>(['login_expired', 'bad_credentials']);
 
-/** Counts one answer only until somebody says "later": the next one asks again. */
 const queryCache = new QueryCache({
   onError: (error) => {
-    if (EXPIRED.has((error as Failure).code)) setExpired(expired + 1);
+    if (EXPIRED.has((error as Failure).code)) setExpired(true);
   },
 });
 
@@ -81,7 +79,10 @@ export function useCall<N extends CommandName>(
 }
 
 /** Forgets all that was read; what is in sight is read anew. For a change of account. */
-export const forgetAll = () => queryClient.resetQueries();
+export function forgetAll() {
+  setExpired(false);
+  return queryClient.resetQueries();
+}
 
 /** Changes something through a command and reads again what the table says it touches. */
 export function useAction<N extends CommandName>(name: N) {

@@ -19,13 +19,13 @@ export function Shell({ children }: { children: ReactNode }) {
     <div className={styles.shell}>
       <Sidebar onPalette={() => setPalette(true)} />
       <main className={styles.main}>
+        <LoginAgain />
         <EngineBanner />
         {inWindow() && <LeaveDialog />}
         {inWindow() && <LastEndBanner />}
         <div className={styles.page}>{children}</div>
       </main>
       <StatusBar />
-      <LoginAgain />
       {palette && <CommandPalette onClose={() => setPalette(false)} onHelp={() => setHelp(true)} />}
       {help && <ShortcutsDialog onClose={() => setHelp(false)} />}
     </div>
