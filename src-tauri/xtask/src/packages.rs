@@ -49,8 +49,10 @@ const TEST: &[&str] = &[
     "runc",
 ];
 
-/// What the long tests compile in a session: code-server's own parts.
+/// What the long tests compile in a session (code-server's own parts), and what the pictures of
+/// every page in Korean and Japanese are drawn with.
 const FULL: &[&str] = &[
+    "fonts-noto-cjk",
     "libkrb5-dev",
     "libsecret-1-dev",
     "libx11-dev",

@@ -18,10 +18,14 @@ use crate::types::{Failure, FailureCode, LaunchRequest, Session, Tag};
 /// What the manager itself is asked to wait for a session; longer waits are ours.
 const MANAGER_WAIT_S: u32 = 15;
 
-pub(crate) async fn launch(context: &Context, request: LaunchRequest) -> Result<Session, Failure> {
+pub(crate) async fn launch(
+    context: &Context,
+    mut request: LaunchRequest,
+) -> Result<Session, Failure> {
     let profile = context.profile_name()?;
     let client = context.client_of(&profile).await?;
-    let create = create(context, &client, &profile, &request).await?;
+    let image = fill_in(&client, &mut request).await?;
+    let create = create(context, &client, &profile, &request, image).await?;
     let created = client.launch(&create).await?;
     context.changed(Tag::Session, Some(created.session_id.to_string()));
     if !created.created {
@@ -61,6 +65,23 @@ pub(crate) async fn launch(context: &Context, request: LaunchRequest) -> Result<
     Ok(session)
 }
 
+/// Replaces what was left open by what is launched, so that the history tells it and a launch that
+/// is done again is the same one. Returns the image.
+async fn fill_in(client: &Client, request: &mut LaunchRequest) -> Result<String, Failure> {
+    let image = match request.image.take() {
+        Some(image) => image,
+        None => default_image(client).await?,
+    };
+    request.image = Some(image.clone());
+    if !request.resources.contains_key("cpu") {
+        request.cpu.get_or_insert(1.0);
+    }
+    if !request.resources.contains_key("mem") {
+        request.mem.get_or_insert(1 << 30);
+    }
+    Ok(image)
+}
+
 fn ended(row: &SessionRow) -> Failure {
     let reason = row
         .status_data
@@ -83,6 +104,7 @@ async fn create(
     client: &Client,
     profile: &str,
     request: &LaunchRequest,
+    image: String,
 ) -> Result<Create, Failure> {
     let account = context.profile(profile)?.account;
     let session_name = match &request.name {
@@ -95,10 +117,6 @@ async fn create(
     for variable in request.environ.keys() {
         name::check_variable(variable)?;
     }
-    let image = match &request.image {
-        Some(image) => image.clone(),
-        None => default_image(client).await?,
-    };
     if !request.environments.is_empty() && !client.has(capability::HOST_ENVIRONMENTS).await? {
         return Err(Failure::new(
             FailureCode::Unsupported,
@@ -157,8 +175,8 @@ fn config(request: &LaunchRequest) -> CreateConfig {
             resources.insert(name.to_owned(), amount.into());
         }
     };
-    slot("cpu", Some(request.cpu.unwrap_or(1.0).to_string()));
-    slot("mem", Some(request.mem.unwrap_or(1 << 30).to_string()));
+    slot("cpu", request.cpu.map(|cpu| cpu.to_string()));
+    slot("mem", request.mem.map(|mem| mem.to_string()));
     slot("cuda.device", request.gpu.map(|gpu| gpu.to_string()));
     for (name, amount) in &request.resources {
         slot(name, Some(amount.clone()));

@@ -26,14 +26,15 @@ pub(crate) async fn logs(
     })
 }
 
-/// The log so far, then what is added to it, until the session has ended.
+/// The log so far, also when nothing was written yet, then what is added to it, until the session
+/// has ended.
 pub(crate) async fn follow_log(
     context: &Context,
     request: SessionRef,
 ) -> Result<impl Stream<Item = Result<LogText, Failure>> + Send + use<>, Failure> {
     let client = context.client().await?;
     let row = find(&client, &request.session).await?;
-    let state = (client, row.session_id, 0_usize, false);
+    let state = (client, row.session_id, None, false);
     Ok(futures_util::stream::unfold(
         state,
         |(client, id, mut seen, over)| async move {
@@ -51,14 +52,15 @@ pub(crate) async fn follow_log(
                     Err(error) => return Some((Err(error.into()), (client, id, seen, true))),
                 };
                 // The manager keeps the end of a long log: then there is no telling what is new.
-                let start = if text.is_char_boundary(seen) {
-                    seen.min(text.len())
+                let known = seen.unwrap_or(0);
+                let start = if text.is_char_boundary(known) {
+                    known.min(text.len())
                 } else {
                     0
                 };
                 let new = text[start..].to_owned();
-                seen = text.len();
-                if !new.is_empty() || ended {
+                let first = seen.replace(text.len()).is_none();
+                if first || !new.is_empty() || ended {
                     return Some((Ok(LogText { text: new }), (client, id, seen, ended)));
                 }
                 tokio::time::sleep(LOG_PAUSE).await;

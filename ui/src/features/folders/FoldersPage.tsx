@@ -111,6 +111,13 @@ export function FoldersPage() {
                 icon={FolderIcon}
                 title={search.q ? t('folders.empty_search') : t('folders.empty')}
                 text={t('folders.empty_text')}
+                actions={
+                  !search.q && (
+                    <Button type="primary" onClick={() => setCreating(true)}>
+                      {t('folders.create')}
+                    </Button>
+                  )
+                }
               />
             )
           }

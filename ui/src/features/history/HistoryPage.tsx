@@ -77,6 +77,13 @@ export function HistoryPage() {
                 icon={History}
                 title={q ? t('history.empty_search') : t('history.empty')}
                 text={t('history.empty_text')}
+                actions={
+                  !q && (
+                    <Button type="primary" onClick={() => void navigate({ to: '/launch' })}>
+                      {t('action.launch')}
+                    </Button>
+                  )
+                }
               />
             )
           }

@@ -33,12 +33,7 @@ export function useLog(session: Session, follow: boolean) {
           },
         },
       );
-      // A log in which nothing was written yet sends nothing.
-      const patience = window.setTimeout(() => setLoading(false), 1_500);
-      return () => {
-        window.clearTimeout(patience);
-        close();
-      };
+      return close;
     }
     call('session.logs', { session: id }, stop.signal)
       .then(
