@@ -56,17 +56,27 @@ impl Tour {
         Ok(())
     }
 
-    /// All pages as they are now.
+    /// All pages, loaded anew.
     async fn all(&self, theme: &str, language: &str, what: &str) -> Result<()> {
         self.set(theme, language)?;
         self.window.client().refresh().await?;
         let shown = format!("return document.documentElement.lang === '{language}'");
         self.window.until("the language", &shown).await?;
+        self.each(&format!("{what}-{theme}-{language}")).await
+    }
+
+    /// All pages as they are now, long ones with their end.
+    async fn each(&self, prefix: &str) -> Result<()> {
         for (name, place, id) in PAGES {
             self.window.go(place).await?;
             self.window.find(id).await?;
-            self.picture(&format!("{what}-{theme}-{language}-{name}"))
-                .await?;
+            self.picture(&format!("{prefix}-{name}")).await?;
+            if ["launch", "settings"].contains(&name) {
+                let script = "for (const it of document.querySelectorAll('main *'))
+                    if (it.scrollHeight > it.clientHeight) it.scrollTop = it.scrollHeight;";
+                self.window.client().execute(script, Vec::new()).await?;
+                self.picture(&format!("{prefix}-{name}-end")).await?;
+            }
         }
         Ok(())
     }
@@ -156,7 +166,9 @@ async fn every_page(width: u32, height: u32) -> Result<()> {
         .home
         .command(tests::process::program("gangway"))
         .args(["engine", "stop"]))?;
-    tour.all("light", "en", "gone").await?;
+    // Loaded anew the page would start it.
+    tour.window.find("status.engine-stopped").await?;
+    tour.each("gone").await?;
     seed(&tour.home)?;
     tour.home.gangway(&["engine", "start"])?;
     for (theme, language) in [("light", "en"), ("dark", "ja")] {

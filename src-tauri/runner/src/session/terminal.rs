@@ -240,9 +240,11 @@ impl Terminals {
 
     /// The shells that run, the oldest first.
     fn list(&self) -> Vec<ShellInfo> {
-        let mut shells: Vec<ShellInfo> = self
-            .lock()
-            .iter()
+        let shells = self.lock();
+        let mut oldest_first: Vec<(&String, &Arc<Shell>)> = shells.iter().collect();
+        oldest_first.sort_by_key(|(id, shell)| (shell.started, *id));
+        oldest_first
+            .into_iter()
             .map(|(id, shell)| ShellInfo {
                 id: id.clone(),
                 started: shell
@@ -253,9 +255,7 @@ impl Terminals {
                 running: shell.running(),
                 pages: shell.watched(),
             })
-            .collect();
-        shells.sort_by(|one, other| (one.started, &one.id).cmp(&(other.started, &other.id)));
-        shells
+            .collect()
     }
 }
 
