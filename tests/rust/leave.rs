@@ -14,7 +14,6 @@ use tests::window::Window;
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "long: cargo xtask test --full"]
 async fn a_tunnel_outlives_the_app_and_comes_back_to_it() -> Result<()> {
     let home = Home::desktop()?;
     let window = Window::app(&home).await?;
@@ -121,7 +120,6 @@ async fn ask_to_quit(window: &Window) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "long: cargo xtask test --full"]
 async fn quitting_says_what_is_under_way_and_does_what_is_chosen() -> Result<()> {
     let (leaving, window) = Leaving::with_a_tunnel().await?;
     ask_to_quit(&window).await?;
@@ -152,7 +150,6 @@ async fn quitting_says_what_is_under_way_and_does_what_is_chosen() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "long: cargo xtask test --full"]
 async fn the_next_start_says_what_a_logout_has_ended() -> Result<()> {
     let (leaving, window) = Leaving::with_a_tunnel().await?;
     let [app] = leaving.home.processes("gangway-desktop")[..] else {
@@ -174,7 +171,6 @@ async fn the_next_start_says_what_a_logout_has_ended() -> Result<()> {
 
 /// There is no panel on this display: the window can't go into it, and says what it does instead.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "long: cargo xtask test --full"]
 async fn closing_the_window_keeps_what_is_under_way() -> Result<()> {
     let (leaving, window) = Leaving::with_a_tunnel().await?;
     let screen = Screen::of(&leaving.home)?;
@@ -193,7 +189,6 @@ async fn closing_the_window_keeps_what_is_under_way() -> Result<()> {
 
 /// A second start shows the window that is there, and ends.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "long: cargo xtask test --full"]
 async fn a_second_start_shows_the_first() -> Result<()> {
     let mut home = Home::desktop()?;
     home.single_instance();

@@ -82,7 +82,6 @@ impl Shells {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "long: cargo xtask test --full"]
 async fn a_shell_outlives_its_tab_and_the_program() -> Result<()> {
     let (shells, window) = Shells::launch().await?;
     shells
@@ -153,7 +152,6 @@ async fn a_shell_outlives_its_tab_and_the_program() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "long: cargo xtask test --full"]
 async fn copying_pasting_searching_and_other_scripts() -> Result<()> {
     let (shells, window) = Shells::launch().await?;
     shells
