@@ -138,7 +138,7 @@ async fn every_page(width: u32, height: u32) -> Result<()> {
     let python = tour.home.path("home/miniconda3/bin");
     fs::create_dir_all(&python)?;
     fs::create_dir_all(python.with_file_name("conda-meta"))?;
-    fs::copy("/usr/bin/python3", python.join("python3"))?;
+    fs::copy("/usr/bin/python3", python.join("python"))?;
     tour.home.gangway(&["folder", "create", "data"])?;
     let session =
         tour.home

@@ -209,7 +209,7 @@ fn row(tunnel: &Tunnel) -> [String; 8] {
 pub(crate) async fn proxy(program: &Program, verb: ProxyVerb) -> Result<(), Failure> {
     match verb {
         // Whoever started it waits for this line.
-        ProxyVerb::Run => return program.table.run_proxy(|| line("ready")).await,
+        ProxyVerb::Run => return program.table.run_proxy(Box::new(|| line("ready"))).await,
         ProxyVerb::Status => {}
         ProxyVerb::Stop => program.table.stop_proxy().await?,
     }

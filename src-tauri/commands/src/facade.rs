@@ -1,9 +1,13 @@
 //! The one thing that programs hold: calls and streams by name.
+//!
+//! Futures leave this file boxed: the compiler makes the code of a future where it is first polled
+//! or boxed, and every program would compile the whole table anew.
 
 use std::sync::Arc;
 
 use ::proxy::Holder;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, Stream, StreamExt};
 use secrecy::SecretString;
@@ -83,18 +87,21 @@ impl Table {
     ///
     /// # Errors
     /// When the state directory or its databases can't be used.
-    pub async fn own_proxy(&self) -> Result<(), Failure> {
-        if let Some(proxy) = seat::sit_for_window(&self.context).await? {
-            let context = self.context.clone();
-            tokio::spawn(async move {
-                if let Err(failure) =
-                    socket::serve(context, proxy, || {}, std::future::pending()).await
-                {
-                    tracing::warn!(%failure, "the terminal can't reach this window's tunnels");
-                }
-            });
+    pub fn own_proxy(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        async move {
+            if let Some(proxy) = seat::sit_for_window(&self.context).await? {
+                let context = self.context.clone();
+                tokio::spawn(async move {
+                    if let Err(failure) =
+                        socket::serve(context, proxy, || {}, std::future::pending()).await
+                    {
+                        tracing::warn!(%failure, "the terminal can't reach this window's tunnels");
+                    }
+                });
+            }
+            Ok(())
         }
-        Ok(())
+        .boxed()
     }
 
     /// Opens the table.
@@ -116,31 +123,35 @@ impl Table {
     /// # Errors
     /// With the command's own failure; [`FailureCode::UnknownCommand`] or
     /// [`FailureCode::NotAllowedHere`] when it can't be called.
-    pub async fn call(
-        &self,
+    pub fn call<'a>(
+        &'a self,
         surface: Surface,
-        name: &str,
+        name: &'a str,
         payload: Value,
-    ) -> Result<Value, Failure> {
-        let command = table::command(name).ok_or_else(|| table::unknown(name))?;
-        if !command.surfaces.has(surface) {
-            return Err(elsewhere(name));
+    ) -> BoxFuture<'a, Result<Value, Failure>> {
+        async move {
+            let command = table::command(name).ok_or_else(|| table::unknown(name))?;
+            if !command.surfaces.has(surface) {
+                return Err(elsewhere(name));
+            }
+            let elsewhere =
+                command.place == Place::ProxyHost && self.context.seat().host().is_none();
+            let answer = if elsewhere {
+                socket::forward(&self.context, name, payload).await
+            } else {
+                table::run(&self.context, name, payload).await
+            };
+            if let Err(failure) = &answer {
+                tracing::debug!(
+                    name,
+                    code = failure.code.key(),
+                    message = failure.message,
+                    "call"
+                );
+            }
+            answer
         }
-        let elsewhere = command.place == Place::ProxyHost && self.context.seat().host().is_none();
-        let answer = if elsewhere {
-            socket::forward(&self.context, name, payload).boxed().await
-        } else {
-            table::run(&self.context, name, payload).boxed().await
-        };
-        if let Err(failure) = &answer {
-            tracing::debug!(
-                name,
-                code = failure.code.key(),
-                message = failure.message,
-                "call"
-            );
-        }
-        answer
+        .boxed()
     }
 
     /// The same with types, for programs that know what they ask.
@@ -161,66 +172,76 @@ impl Table {
     ///
     /// # Errors
     /// As [`Table::call`]; failures after the first message come in the stream.
-    pub async fn stream(
-        &self,
+    pub fn stream<'a>(
+        &'a self,
         surface: Surface,
-        name: &str,
+        name: &'a str,
         payload: Value,
-    ) -> Result<MessageStream, Failure> {
-        let stream = table::stream(name).ok_or_else(|| table::unknown(name))?;
-        if !stream.surfaces.has(surface) {
-            return Err(elsewhere(name));
-        }
-        let context = &self.context;
-        match name {
-            "events" => Ok(json(
-                events::stream(context, table::parse(name, payload)?).await?,
-            )),
-            "session.log_follow" => Ok(json(
-                session::follow_log(context, table::parse(name, payload)?).await?,
-            )),
-            "file.search" => Ok(json(
-                file::search::search(context, table::parse(name, payload)?).await?,
-            )),
-            "app.install" => Ok(json(
-                app::install(context, table::parse(name, payload)?).await?,
-            )),
-            "image.pull" => Ok(json(
-                image_store::pull(context, table::parse(name, payload)?).await?,
-            )),
-            "image.import" => Ok(json(
-                image_store::import(context, table::parse(name, payload)?).await?,
-            )),
-            "image.rescan" => Ok(json(
-                image_store::rescan(context, table::parse(name, payload)?).await?,
-            )),
-            "session.commit" => Ok(json(
-                image_store::commit(context, table::parse(name, payload)?).await?,
-            )),
-            "terminal.open" => {
-                let (opened, bytes) = terminal::open(context, table::parse(name, payload)?).await?;
-                let first = Message::Json(table::encode(&opened)?);
-                let rest = bytes.map(|bytes| bytes.map(Message::Binary));
-                Ok(futures_util::stream::iter([Ok(first)]).chain(rest).boxed())
+    ) -> BoxFuture<'a, Result<MessageStream, Failure>> {
+        async move {
+            let stream = table::stream(name).ok_or_else(|| table::unknown(name))?;
+            if !stream.surfaces.has(surface) {
+                return Err(elsewhere(name));
             }
-            other => Err(table::unknown(other)),
+            let context = &self.context;
+            match name {
+                "events" => Ok(json(
+                    events::stream(context, table::parse(name, payload)?).await?,
+                )),
+                "session.log_follow" => Ok(json(
+                    session::follow_log(context, table::parse(name, payload)?).await?,
+                )),
+                "file.search" => Ok(json(
+                    file::search::search(context, table::parse(name, payload)?).await?,
+                )),
+                "app.install" => Ok(json(
+                    app::install(context, table::parse(name, payload)?).await?,
+                )),
+                "image.pull" => Ok(json(
+                    image_store::pull(context, table::parse(name, payload)?).await?,
+                )),
+                "image.import" => Ok(json(
+                    image_store::import(context, table::parse(name, payload)?).await?,
+                )),
+                "image.rescan" => Ok(json(
+                    image_store::rescan(context, table::parse(name, payload)?).await?,
+                )),
+                "session.commit" => Ok(json(
+                    image_store::commit(context, table::parse(name, payload)?).await?,
+                )),
+                "terminal.open" => {
+                    let (opened, bytes) =
+                        terminal::open(context, table::parse(name, payload)?).await?;
+                    let first = Message::Json(table::encode(&opened)?);
+                    let rest = bytes.map(|bytes| bytes.map(Message::Binary));
+                    Ok(futures_util::stream::iter([Ok(first)]).chain(rest).boxed())
+                }
+                other => Err(table::unknown(other)),
+            }
         }
+        .boxed()
     }
 
     /// The system's `ssh` with all that it needs to reach a session, ready for more arguments.
     ///
     /// # Errors
     /// When the session is not running or can't be reached.
-    pub async fn ssh_command(&self, session: &str) -> Result<Vec<String>, Failure> {
-        crate::ssh::command(&self.context, session).await
+    pub fn ssh_command<'a>(
+        &'a self,
+        session: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<String>, Failure>> {
+        async move { crate::ssh::command(&self.context, session).await }.boxed()
     }
 
     /// Bytes to and from a session's SSH server, straight through the manager.
     ///
     /// # Errors
     /// When the session is not running or can't be reached.
-    pub async fn ssh_stream(&self, session: &str) -> Result<client::ServiceStream, Failure> {
-        crate::ssh::stream(&self.context, session).await
+    pub fn ssh_stream<'a>(
+        &'a self,
+        session: &'a str,
+    ) -> BoxFuture<'a, Result<client::ServiceStream, Failure>> {
+        async move { crate::ssh::stream(&self.context, session).await }.boxed()
     }
 
     /// Becomes the owner of tunnels and transfers and serves other programs of the user, until it
@@ -228,11 +249,14 @@ impl Table {
     ///
     /// # Errors
     /// [`FailureCode::ProxyFailed`] when another process is the owner.
-    pub async fn run_proxy(&self, ready: impl FnOnce()) -> Result<(), Failure> {
-        let proxy = seat::sit(&self.context, Holder::Daemon).await?;
-        socket::serve(self.context.clone(), proxy, ready, socket::terminated())
-            .await
-            .map(drop)
+    pub fn run_proxy(&self, ready: Box<dyn FnOnce() + Send>) -> BoxFuture<'_, Result<(), Failure>> {
+        async move {
+            let proxy = seat::sit(&self.context, Holder::Daemon).await?;
+            socket::serve(self.context.clone(), proxy, ready, socket::terminated())
+                .await
+                .map(drop)
+        }
+        .boxed()
     }
 
     /// Ends the process that owns tunnels and transfers; only kept tunnels and unfinished
@@ -240,15 +264,19 @@ impl Table {
     ///
     /// # Errors
     /// [`FailureCode::ProxyFailed`] when it is the desktop app.
-    pub async fn stop_proxy(&self) -> Result<(), Failure> {
-        match ::proxy::held_by(self.context.paths()) {
-            Some(held) if held.holder == Holder::App => {
-                let message = "the desktop app owns tunnels and transfers";
-                Err(Failure::new(FailureCode::ProxyFailed, message).hint("quit the app instead"))
+    pub fn stop_proxy(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        async move {
+            match ::proxy::held_by(self.context.paths()) {
+                Some(held) if held.holder == Holder::App => {
+                    let message = "the desktop app owns tunnels and transfers";
+                    Err(Failure::new(FailureCode::ProxyFailed, message)
+                        .hint("quit the app instead"))
+                }
+                Some(_) => self.ask_proxy_to_leave().await,
+                None => Ok(()),
             }
-            Some(_) => self.ask_proxy_to_leave().await,
-            None => Ok(()),
         }
+        .boxed()
     }
 
     /// One that is on its way out already can't be asked, and need not be.
@@ -284,21 +312,27 @@ impl Table {
     ///
     /// # Errors
     /// When that process does not start; everything is stopped then and goes on at the next start.
-    pub async fn hand_over(&self) -> Result<(), Failure> {
-        let Some(proxy) = self.context.seat().leave() else {
-            return Ok(());
-        };
-        proxy.hand_over().await;
-        seat::start_daemon().await
+    pub fn hand_over(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        async move {
+            let Some(proxy) = self.context.seat().leave() else {
+                return Ok(());
+            };
+            proxy.hand_over().await;
+            seat::start_daemon().await
+        }
+        .boxed()
     }
 
     /// Stops what this process owns, in order. Unfinished transfers go on at the next start.
-    pub async fn close(&self) {
-        if let Some(proxy) = self.context.seat().leave() {
-            // While the lock is still ours: afterwards the socket may be that of the next host.
-            let _ = std::fs::remove_file(self.context.paths().proxy_socket());
-            proxy.stop().await;
+    pub fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            if let Some(proxy) = self.context.seat().leave() {
+                // While the lock is still ours: afterwards the socket may be that of the next host.
+                let _ = std::fs::remove_file(self.context.paths().proxy_socket());
+                proxy.stop().await;
+            }
         }
+        .boxed()
     }
 
     /// Opens an address of this computer in the user's browser.

@@ -15,13 +15,14 @@ export function EngineBanner() {
   const local = useCall('whoami', {}).data?.profile === 'local';
   const engine = useCall('engine.status', {}).data;
   const { mutate, isPending, error } = useAction('login.local');
-  const stopped = local && engine?.running === false;
+  const running = local ? engine?.running : undefined;
+  const stopped = running === false;
 
   useEffect(() => {
-    if (!stopped || tried) return;
+    if (running === undefined || tried) return;
     tried = true;
-    mutate({}, { onSuccess: () => queryClient.invalidateQueries() });
-  }, [stopped, mutate]);
+    if (!running) mutate({}, { onSuccess: () => queryClient.invalidateQueries() });
+  }, [running, mutate]);
 
   if (!stopped && !isPending) return null;
   const start = () => mutate({}, { onSuccess: () => queryClient.invalidateQueries() });
