@@ -154,6 +154,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
             app::bootstrap::first_start(db, &unix_user)?;
             app::image::seed(db)?;
             app::resource::seed(db)?;
+            app::folder::clone::give_up(db)?;
             app::folder::transfer::secret(db)
         })
         .await
