@@ -190,7 +190,8 @@ fn everyday(client: &Client) -> Result<()> {
     client.file("copy.txt", "copied\n")?;
     client.ok(&["scp", "lab-1", "copy.txt", "work@localhost:/home/work/"])?;
     client.says(&["session", "ls", "lab-1", "."], "copy.txt")?;
-    client.says(&["session", "status-history", "lab-1"], "RUNNING")?;
+    client.ok(&["session", "restart", "lab-1"])?;
+    client.says(&["session", "ls", "lab-1", "."], "copy.txt")?;
     client.ok(&["session", "rename", "lab-1", "lab-2"])?;
 
     client.ok(&["vfolder", "create", "data-1", "local:default"])?;
@@ -205,6 +206,16 @@ fn everyday(client: &Client) -> Result<()> {
         "folder\n",
         &["vfolder", "download", "data-1", "in.txt"],
     )?;
+    client.ok(&[
+        "vfolder",
+        "create",
+        "model-1",
+        "local:default",
+        "--cloneable",
+    ])?;
+    client.ok(&["vfolder", "upload", "model-1", "in.txt"])?;
+    client.ok(&["vfolder", "clone", "model-1", "copy-1", "local:default"])?;
+    client.says(&["vfolder", "ls", "copy-1"], "in.txt")?;
     client.ok(&["vfolder", "rename", "data-1", "data-2"])?;
     client.ok(&["vfolder", "delete", "data-2"])?;
 
@@ -226,6 +237,13 @@ fn the_client_of_2023_works() -> Result<()> {
         return Ok(());
     };
     everyday(&client)?;
+    // The other one fails at it by itself.
+    let create = [
+        "session", "create", "--name", "lab-3", "-r", "cpu=1", "-r", "mem=512m",
+    ];
+    client.ok(&[&create[..], &["local/host:latest"]].concat())?;
+    client.says(&["session", "status-history", "lab-3"], "RUNNING")?;
+    client.ok(&["session", "destroy", "lab-3"])?;
     client.file("task.py", "print(6 * 7)\n")?;
     let run = [
         "run",

@@ -353,6 +353,12 @@ fn pass(client: TcpStream, port: u16, state: &State) -> Option<()> {
     let mut own: u64 = 0;
     loop {
         let read = from.read(&mut buffer).ok().filter(|read| *read > 0)?;
+        // A connection that was open already is no way past the cut either: clients keep them.
+        if state.closed.load(Ordering::SeqCst) {
+            let _ = to.shutdown(Shutdown::Both);
+            let _ = from.shutdown(Shutdown::Both);
+            return None;
+        }
         own += u64::try_from(read).ok()?;
         if own > state.cut.load(Ordering::SeqCst) {
             state.cut.store(u64::MAX, Ordering::SeqCst);

@@ -2,8 +2,9 @@
 
 use clap::Subcommand;
 use commands::types::{
-    Failure, FileEntry, FileListing, FileRef, FileRemove, FileRename, Folder, FolderCreate,
-    FolderList, FolderListRequest, FolderPermission, FolderRef, FolderRename, Location, Nothing,
+    Failure, FileEntry, FileListing, FileRef, FileRemove, FileRename, Folder, FolderClone,
+    FolderCreate, FolderList, FolderListRequest, FolderPermission, FolderRef, FolderRename,
+    Location, Nothing,
 };
 
 use crate::Program;
@@ -25,6 +26,25 @@ pub(crate) enum FolderVerb {
         /// What it is for: general, model or data
         #[arg(long, value_name = "MODE")]
         usage_mode: Option<String>,
+        /// Let others copy it
+        #[arg(long)]
+        cloneable: bool,
+    },
+    /// Copy one that may be copied into a new one of your own
+    Clone {
+        /// Name or id
+        folder: String,
+        /// The new folder's name
+        name: String,
+        /// Whether others than its owner may write
+        #[arg(long, value_parser = permission, value_name = "ro|rw|wd")]
+        permission: Option<FolderPermission>,
+        /// What it is for: general, model or data
+        #[arg(long, value_name = "MODE")]
+        usage_mode: Option<String>,
+        /// Let others copy the new one
+        #[arg(long)]
+        cloneable: bool,
     },
     /// Show one
     Show {
@@ -92,14 +112,32 @@ pub(crate) async fn run(program: &Program, verb: FolderVerb) -> Result<(), Failu
             name,
             permission,
             usage_mode,
+            cloneable,
         } => {
             let request = FolderCreate {
                 name,
                 usage_mode,
                 permission,
+                cloneable,
             };
             let folder: Folder = table.ask("folder.create", &request).await?;
             output.answer(&folder, |folder| format!("{}  {}", folder.name, folder.id));
+        }
+        FolderVerb::Clone {
+            folder,
+            name,
+            permission,
+            usage_mode,
+            cloneable,
+        } => {
+            let request = FolderClone {
+                folder,
+                name,
+                usage_mode,
+                permission,
+                cloneable,
+            };
+            crate::image::follow(program, "folder.clone", &request).await?;
         }
         FolderVerb::Show { folder } => {
             let folder: Folder = table.ask("folder.show", &FolderRef { folder }).await?;

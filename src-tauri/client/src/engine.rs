@@ -82,8 +82,25 @@ impl LocalEngine {
         match self.ask(&beacon, Method::GET, "/gangway/status").await {
             Ok(status) => Ok(Some(status)),
             Err(Error::Engine(EngineError::NotRunning)) => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => {
+                if broke_off(&error) && self.ends().await {
+                    return Ok(None);
+                }
+                Err(error)
+            }
         }
+    }
+
+    /// Whether the engine, which broke off a connection, is gone, or is in a moment: one that is
+    /// killed takes connections until its last thread has ended.
+    async fn ends(&self) -> bool {
+        for _ in 0..40 {
+            if !self.is_locked() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        false
     }
 
     /// Logs in as the owner of this computer.
@@ -273,4 +290,12 @@ impl LocalEngine {
         }
         Err(refused(status.as_u16(), &body))
     }
+}
+
+/// Whether an engine ended a connection in the middle, rather than to be silent.
+fn broke_off(error: &Error) -> bool {
+    let Error::Engine(EngineError::Socket { source, .. }) = error else {
+        return false;
+    };
+    !source.is::<tokio::time::error::Elapsed>()
 }

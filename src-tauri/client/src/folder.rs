@@ -1,8 +1,8 @@
 //! Data folders and the files in them.
 
 use protocol::api::folder::{
-    ById, Create, DeleteFiles, Entries, Entry, Info, Item, Mkdir, MoveFile, OneOrMany,
-    RequestDownload, RequestUpload, StorageAddress,
+    ById, CloneRequest, Cloned, Create, DeleteFiles, Entries, Entry, Info, Item, Mkdir, MoveFile,
+    OneOrMany, RequestDownload, RequestUpload, StorageAddress,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -52,6 +52,15 @@ impl Client {
     /// [`Error::Manager`] when the name is taken or a limit is reached.
     pub async fn create_folder(&self, create: &Create) -> Result<Item, Error> {
         self.json(Call::post(&["folders"]).json(create)?).await
+    }
+
+    /// Starts to copy a folder into a new one of the account's own. Follow the task to its end.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] when the folder may not be cloned, the name is taken or a limit is reached.
+    pub async fn clone_folder(&self, folder: &str, clone: &CloneRequest) -> Result<Cloned, Error> {
+        self.json(Call::post(&["folders", folder, "clone"]).json(clone)?)
+            .await
     }
 
     /// Gives a folder another name.

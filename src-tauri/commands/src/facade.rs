@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::host::Host;
 use crate::table::{self, Place, Surface};
 use crate::types::{Failure, FailureCode};
-use crate::{app, events, file, image_store, seat, session, socket, terminal};
+use crate::{app, events, file, folder, image_store, seat, session, socket, terminal};
 
 /// A message of a stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -208,6 +208,9 @@ impl Table {
                 )),
                 "session.commit" => Ok(json(
                     image_store::commit(context, table::parse(name, payload)?).await?,
+                )),
+                "folder.clone" => Ok(json(
+                    folder::clone(context, table::parse(name, payload)?).await?,
                 )),
                 "terminal.open" => {
                     let (opened, bytes) =

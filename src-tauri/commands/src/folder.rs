@@ -3,13 +3,15 @@
 use client::Client;
 use client::protocol::api::folder as wire;
 use client::protocol::name;
+use futures_util::StreamExt;
 use uuid::Uuid;
 
 use crate::context::Context;
+use crate::image_store::{Progress, follow};
 use crate::session_row::time;
 use crate::types::{
-    Failure, FailureCode, Folder, FolderCreate, FolderList, FolderListRequest, FolderPermission,
-    FolderRef, FolderRename, Nothing, Tag,
+    Failure, FailureCode, Folder, FolderClone, FolderCreate, FolderList, FolderListRequest,
+    FolderPermission, FolderRef, FolderRename, Nothing, Tag, TaskProgress,
 };
 
 /// Statuses from which a folder can be restored or purged; those after them are gone.
@@ -44,11 +46,35 @@ pub(crate) async fn create(context: &Context, request: FolderCreate) -> Result<F
         usage_mode: request.usage_mode.unwrap_or_else(|| "general".to_owned()),
         permission: request.permission.unwrap_or(FolderPermission::Rw).into(),
         group: None,
-        cloneable: false,
+        cloneable: request.cloneable,
     };
     let made = client.create_folder(&create).await?;
     context.changed(Tag::Folder, Some(made.id.clone()));
     Ok(made.into())
+}
+
+/// Copies a folder, telling how far it is.
+pub(crate) async fn clone(context: &Context, request: FolderClone) -> Result<Progress, Failure> {
+    name::check_folder(&request.name)?;
+    let client = context.client().await?;
+    let clone = wire::CloneRequest {
+        target_name: request.name,
+        target_host: None,
+        target_quota_scope_id: None,
+        usage_mode: request.usage_mode.unwrap_or_else(|| "general".to_owned()),
+        permission: request.permission.unwrap_or(FolderPermission::Rw).into(),
+        cloneable: request.cloneable,
+    };
+    let made = client.clone_folder(&request.folder, &clone).await?;
+    context.changed(Tag::Folder, Some(made.id.clone()));
+    let (context, news) = (context.clone(), follow(&client, made.bgtask_id).await?);
+    Ok(news
+        .inspect(move |news| {
+            if !matches!(news, Ok(TaskProgress::Step { .. })) {
+                context.changed(Tag::Folder, Some(made.id.clone()));
+            }
+        })
+        .boxed())
 }
 
 pub(crate) async fn show(context: &Context, request: FolderRef) -> Result<Folder, Failure> {

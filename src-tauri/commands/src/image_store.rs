@@ -18,7 +18,8 @@ use crate::types::{
 /// Progress until the end.
 pub(crate) type Progress = Pin<Box<dyn Stream<Item = Result<TaskProgress, Failure>> + Send>>;
 
-async fn follow(client: &Client, task: Uuid) -> Result<Progress, Failure> {
+/// What a task tells, to its end.
+pub(crate) async fn follow(client: &Client, task: Uuid) -> Result<Progress, Failure> {
     let news = client.follow_task(task).await?;
     Ok(news
         .map(|news| match news? {

@@ -299,6 +299,7 @@ table! {
         "image.import" ImageImport => TaskProgress, TERMINAL, Here, false;
         "image.rescan" ImageRescan => TaskProgress, ALL, Here, false;
         "session.commit" SessionCommit => TaskProgress, ALL, Here, false;
+        "folder.clone" FolderClone => TaskProgress, ALL, Here, false;
     }
 }
 

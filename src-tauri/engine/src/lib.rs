@@ -154,6 +154,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
             app::bootstrap::first_start(db, &unix_user)?;
             app::image::seed(db)?;
             app::resource::seed(db)?;
+            app::folder::clone::give_up(db)?;
             app::folder::transfer::secret(db)
         })
         .await
@@ -212,7 +213,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         .await
         .map_err(|problem| StartError::Prepare(problem.to_string()))?;
     tasks.spawn(callback::run(app.clone()));
-    let router = rest::router(app.clone());
+    let router = rest::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let stop = app.stop.clone();
     tasks.spawn(async move {
         // Answers are small and somebody waits for each of them.

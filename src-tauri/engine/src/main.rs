@@ -128,6 +128,7 @@ fn containers(paths: &Paths, sandbox: &SandboxConfig) -> Result<Option<Container
         runner: sandbox.runner.clone(),
         socket,
         environ: std::collections::BTreeMap::new(),
+        gpus: Arc::clone(&sandbox.gpus),
     };
     Ok(Some(Containers::open(config)?))
 }

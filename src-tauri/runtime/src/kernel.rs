@@ -23,6 +23,7 @@ use crate::{
     Unsaved,
     cgroup::Group,
     control::{Channel, Conversation, fault, unexpected},
+    gpu::{self, GpuHistory, Gpus},
     logs,
     metrics::{Counters, History},
     oom, save,
@@ -45,6 +46,10 @@ pub(crate) struct Found {
     pub(crate) limits: Limits,
     /// What the computer counts of it.
     pub(crate) group: Group,
+    /// UUIDs of its GPUs.
+    pub(crate) gpus: Vec<String>,
+    /// Where they are looked at.
+    pub(crate) all_gpus: Arc<dyn Gpus>,
     /// Known since the start.
     pub(crate) notices: Vec<Notice>,
     /// Where what it changed of its image lies, when that is a directory of its own.
@@ -61,6 +66,7 @@ pub(crate) struct RunnerKernel {
     found: Found,
     channel: Channel,
     history: Mutex<History>,
+    gpu_history: Mutex<GpuHistory>,
     kills: oom::Watch,
 }
 
@@ -71,6 +77,7 @@ impl RunnerKernel {
             kills: oom::Watch::new(found.group.clone()),
             found,
             history: Mutex::default(),
+            gpu_history: Mutex::default(),
         }
     }
 
@@ -78,6 +85,25 @@ impl RunnerKernel {
         match self.channel.quick(request).await? {
             Answer::Done => Ok(()),
             _ => Err(unexpected()),
+        }
+    }
+
+    /// What its GPUs do; nothing where one of them is gone.
+    fn gpu_metrics(&self) -> BTreeMap<String, Metric> {
+        if self.found.gpus.is_empty() {
+            return BTreeMap::new();
+        }
+        match gpu::chosen(&self.found.all_gpus.list(), &self.found.gpus) {
+            Ok(own) => {
+                let history = self.gpu_history.lock();
+                history
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .metrics(&own)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "statistics");
+                BTreeMap::new()
+            }
         }
     }
 
@@ -202,7 +228,9 @@ impl Kernel for RunnerKernel {
         let (counters, inside) = self.counters().await?;
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let mut metrics = history.metrics(Instant::now(), counters, self.found.limits.mem);
+        drop(history);
         metrics.extend(inside.into_iter().filter(|(name, _)| name == "processes"));
+        metrics.extend(self.gpu_metrics());
         Ok(metrics)
     }
 

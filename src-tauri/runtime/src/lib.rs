@@ -10,6 +10,7 @@ pub mod container;
 mod control;
 mod error;
 mod etc;
+pub mod gpu;
 mod identity;
 pub mod image;
 mod kernel;
@@ -34,6 +35,7 @@ use tokio::net::TcpStream;
 pub use cluster::Cluster;
 pub use container::ContainerImage;
 pub use error::RuntimeError;
+pub use gpu::Gpu;
 pub use protocol::runner::{
     AppPhase, AppState, ArgumentValue, Execute, ExecuteCode, Fault, FaultKind, FileEntry, FileKind,
     Metric, Notice, NoticeCode, OpenMode, Output, ServiceAnswer, ServiceOptions, SshInfo, Status,
@@ -47,6 +49,11 @@ pub use spec::{Batch, Dotfile, ImageRoot, KernelId, KernelSpec, Limits, Mount};
 pub trait Runtime: Send + Sync {
     /// The machines that it offers, with what they have. The sandbox has one: this computer.
     async fn nodes(&self) -> Result<Vec<Node>, RuntimeError>;
+
+    /// The GPUs of this computer that sessions can have; none without a driver.
+    fn gpus(&self) -> Vec<Gpu> {
+        Vec::new()
+    }
 
     /// What this runtime can't do on this computer (no network, advisory limits), found at start.
     fn notices(&self) -> Vec<Notice>;

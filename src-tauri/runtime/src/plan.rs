@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io};
 
 use protocol::runner::launch::{HOME, PlannedFile, PlannedJob, RunnerPlan};
 
-use crate::{KernelSpec, RuntimeError};
+use crate::{KernelSpec, RuntimeError, gpu};
 
 /// Size of each of the two log files (protocol page "Kernel runner" §7: 10M in all).
 const LOG_LIMIT: u64 = 5 << 20;
@@ -37,6 +37,8 @@ pub(crate) fn runner(
     seeds: [[u8; 32]; 2],
 ) -> RunnerPlan {
     environ.extend(spec.environ.clone());
+    // A session can't name itself others than its own.
+    environ.extend(gpu::environ(&spec.gpus));
     RunnerPlan {
         environ,
         path_prefix: spec.path_prefix.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    Exit, Home, ImageRoot, Kernel, KernelId, KernelSpec, Node, Notice, Owner, Runtime,
+    Exit, Gpu, Home, ImageRoot, Kernel, KernelId, KernelSpec, Node, Notice, Owner, Runtime,
     RuntimeError,
     container::{ContainerImage, Containers},
     sandbox::Sandbox,
@@ -41,6 +41,10 @@ impl Runtimes {
 impl Runtime for Runtimes {
     async fn nodes(&self) -> Result<Vec<Node>, RuntimeError> {
         self.sandbox.nodes().await
+    }
+
+    fn gpus(&self) -> Vec<Gpu> {
+        self.sandbox.gpus()
     }
 
     fn notices(&self) -> Vec<Notice> {

@@ -26,6 +26,9 @@ pub struct KernelSpec {
     pub image: ImageRoot,
     /// Limits.
     pub limits: Limits,
+    /// UUIDs of the GPUs that it may use, and no other kernel.
+    #[serde(default)]
+    pub gpus: Vec<String>,
     /// Environment that the user and the engine ask for (`BACKENDAI_*` included). The runner
     /// adds `HOME`, `PATH`, `LANG` and the like.
     pub environ: BTreeMap<String, String>,
@@ -63,6 +66,7 @@ impl KernelSpec {
                 shmem: 64 << 20,
                 pids: 4096,
             },
+            gpus: Vec::new(),
             environ: BTreeMap::new(),
             mounts: Vec::new(),
             service_ports: Vec::new(),

@@ -52,6 +52,7 @@ fn open(dir: &Path, podman: &Podman) -> Containers {
         runner: support::runner(),
         socket: podman.socket(),
         environ: BTreeMap::new(),
+        gpus: runtime::gpu::here(),
     })
     .unwrap()
 }

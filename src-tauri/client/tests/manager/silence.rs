@@ -79,3 +79,26 @@ async fn an_engine_that_hangs_is_given_up() {
         "{error:?}"
     );
 }
+
+/// Killed, it takes connections until its last thread has ended: whoever wants one starts another.
+#[tokio::test]
+async fn an_engine_that_is_about_to_be_gone_does_not_run() {
+    let home = tempfile::tempdir().unwrap();
+    let socket = home.path().join("engine.sock");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let beacon = serde_json::json!({
+        "pid": 1, "start_time": "1", "endpoint": "http://127.0.0.1:1",
+        "socket": socket, "version": "0.1.0",
+    });
+    std::fs::write(home.path().join("engine.json"), beacon.to_string()).unwrap();
+    let lock = std::fs::File::create(home.path().join("engine.lock")).unwrap();
+    lock.lock().unwrap();
+    let dying = tokio::spawn(async move {
+        drop(listener.accept().await.unwrap());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        drop(lock);
+    });
+    let status = timeout(BOUND, LocalEngine::new(home.path()).status()).await;
+    assert!(status.expect("the question ends").unwrap().is_none());
+    dying.await.unwrap();
+}

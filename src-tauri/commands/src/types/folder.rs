@@ -77,6 +77,30 @@ pub struct FolderCreate {
     /// `rw` when absent.
     #[serde(default)]
     pub permission: Option<FolderPermission>,
+    /// Whether others may copy it whole.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub cloneable: bool,
+}
+
+/// Copies a data folder into a new one of the account's own.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[ts(optional_fields = nullable)]
+pub struct FolderClone {
+    /// Name or id of one that may be copied.
+    pub folder: String,
+    /// The new folder's name: up to 64 characters.
+    pub name: String,
+    /// `general` when absent.
+    #[serde(default)]
+    pub usage_mode: Option<String>,
+    /// `rw` when absent.
+    #[serde(default)]
+    pub permission: Option<FolderPermission>,
+    /// Whether others may copy the new folder.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub cloneable: bool,
 }
 
 /// Names one data folder.

@@ -414,6 +414,7 @@ fn kernel(session: &Session, rank: u32, needs: &ImageNeeds) -> Kernel {
         container_id: None,
         service_ports,
         occupied_slots: ResourceSlots::default(),
+        gpus: Vec::new(),
         boot_id: None,
         last_stat: None,
         exit_code: None,

@@ -2,6 +2,7 @@
 
 use protocol::api::gangway::{Save, Saved};
 
+use super::folder::transfer::check_quota;
 use super::folder::{self, on_disk};
 use super::session::runtime_problem;
 use super::session_home::SessionHome;
@@ -9,7 +10,11 @@ use crate::auth::Caller;
 use crate::error::Problem;
 use crate::state::App;
 use crate::storage::InnerPath;
-use crate::store::folder::FolderStatus;
+use crate::store;
+use crate::store::folder::{FolderOwner, FolderStatus};
+
+/// Files that are counted before they are saved.
+const MOST_COUNTED: usize = 1_000_000;
 
 /// Copies the unsaved files of `home` into a folder that the caller may write to.
 pub(crate) async fn save(
@@ -28,6 +33,7 @@ pub(crate) async fn save(
     }
     let inner = InnerPath::parse(request.path.as_deref().unwrap_or_default())
         .map_err(|error| Problem::invalid_params(error.to_string()))?;
+    check_room(app, home, folder.owner).await?;
     let id = folder.id;
     // Open from here on: a session that has the folder may put a link in its place at any time.
     let directory = on_disk(app, move |storage| {
@@ -46,4 +52,18 @@ pub(crate) async fn save(
         files: saved.files,
         bytes: saved.bytes,
     })
+}
+
+/// Fails when the unsaved files don't fit the quota of the folder's owner. They are counted only
+/// where there is one.
+async fn check_room(app: &App, home: &SessionHome, owner: FolderOwner) -> Result<(), Problem> {
+    let (_, limit) = app
+        .store
+        .read(move |db| -> Result<_, Problem> { Ok(store::folder::limits(db, owner)?) })
+        .await?;
+    if limit < 0 {
+        return Ok(());
+    }
+    let unsaved = home.unsaved(MOST_COUNTED).await.map_err(runtime_problem)?;
+    check_quota(app, owner, unsaved.bytes).await
 }

@@ -103,6 +103,7 @@ fn enter(
             KernelStatus::Scheduled => kernel.occupied_slots = session.requested_slots.clone(),
             KernelStatus::Pending => {
                 kernel.agent = None;
+                kernel.gpus.clear();
                 kernel.occupied_slots = ResourceSlots::default();
             }
             KernelStatus::Running => kernel.started_at = kernel.started_at.or(Some(now)),

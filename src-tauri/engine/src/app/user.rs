@@ -9,7 +9,7 @@ use ssh_key::{LineEnding, PrivateKey, PublicKey};
 use uuid::Uuid;
 
 use super::password;
-use crate::auth::Caller;
+use crate::auth::{Caller, address};
 use crate::error::Problem;
 use crate::state::App;
 use crate::store;
@@ -18,12 +18,16 @@ use crate::store::user::{Role, User, UserStatus};
 
 /// The account of the computer's owner: the first superadmin, with the main keypair.
 pub(crate) async fn local_login(app: &App) -> Result<LocalLogin, Problem> {
-    let endpoint = app.endpoint.clone();
+    let (endpoint, own) = (app.endpoint.clone(), address::own(app));
     app.store
         .read(move |db| {
             let user = store::user::list(db)?
                 .into_iter()
-                .find(|user| user.role == Role::Superadmin && user.status == UserStatus::Active)
+                .find(|user| {
+                    user.role == Role::Superadmin
+                        && user.status == UserStatus::Active
+                        && address::may_come_from(user, own)
+                })
                 .ok_or_else(|| Problem::internal("There is no active superadmin."))?;
             let keypair = main_keypair(db, &user)?;
             let project = store::project::of_user(db, user.id)?.into_iter().next();

@@ -3,6 +3,7 @@
 //! The layer looks at every request and leaves what it found for [`Caller`]; a public call never
 //! asks for one, so wrong headers on it don't matter, as with the manager.
 
+pub(crate) mod address;
 mod jwt;
 mod rate_limit;
 
@@ -123,7 +124,7 @@ fn with_usage(mut response: Response, usage: &Usage) -> Response {
 async fn identify(app: &App, request: &Parts) -> Result<Option<Caller>, Problem> {
     let headers = &request.headers;
     if let Some(token) = header(headers, "x-backendai-token") {
-        return by_token(app, headers, token).await.map(Some);
+        return by_token(app, request, token).await.map(Some);
     }
     let Some(authorization) = header(headers, "authorization") else {
         return Ok(None);
@@ -155,16 +156,18 @@ async fn identify(app: &App, request: &Parts) -> Result<Option<Caller>, Problem>
         .map_err(|_| Problem::auth_failed("Signature mismatch"))?;
     check_version(version_text)?;
     check_active(&user, &keypair)?;
+    address::check(&user, request)?;
     Ok(Some(Caller { user, keypair }))
 }
 
-async fn by_token(app: &App, headers: &HeaderMap, token: &str) -> Result<Caller, Problem> {
+async fn by_token(app: &App, request: &Parts, token: &str) -> Result<Caller, Problem> {
     let refused = |why: jwt::Refused| Problem::auth_failed(format!("JWT validation failed: {why}"));
     let access_key = jwt::access_key(token).map_err(refused)?;
     let (user, keypair) = load(app, &access_key).await?;
     jwt::verify(token, &keypair.secret_key, (app.clock)()).map_err(refused)?;
     check_active(&user, &keypair)?;
-    if let Some(version) = header(headers, "x-backendai-version") {
+    address::check(&user, request)?;
+    if let Some(version) = header(&request.headers, "x-backendai-version") {
         check_version(version)?;
     }
     Ok(Caller { user, keypair })

@@ -4,6 +4,7 @@
 //! at a time, and commits before it acts: killed at any line, the next start carries on.
 
 mod expire;
+mod gpu;
 mod image;
 mod reason;
 mod recover;

@@ -15,7 +15,7 @@ use scheduler::{
 };
 use uuid::Uuid;
 
-use super::{IDLE, Work, reason};
+use super::{IDLE, Work, gpu, reason};
 use crate::app::fair_share;
 use crate::app::resource_group::nodes_of;
 use crate::app::session::runtime_problem;
@@ -63,13 +63,24 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
         for Decision { session, outcome } in decisions {
             match outcome {
                 Outcome::Start(placements) => {
+                    let row = waiting.iter().find(|row| row.id == session);
+                    let gpus = match row {
+                        Some(row) => gpu::choose(app, row, placements.len()).await?,
+                        None => None,
+                    };
+                    let Some(gpus) = gpus else {
+                        // One broke since the computer was looked at; the next look knows.
+                        tracing::warn!(%session, "there are fewer GPUs than there were");
+                        continue;
+                    };
                     advance(
                         app,
                         session,
                         &[Event::Scheduled],
                         "",
                         move |session, kernels| {
-                            for kernel in kernels {
+                            for (kernel, gpus) in kernels.iter_mut().zip(gpus) {
+                                kernel.gpus = gpus;
                                 kernel.agent = placements
                                     .iter()
                                     .find(|placement| placement.kernel == kernel.id)

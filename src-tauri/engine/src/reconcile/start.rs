@@ -253,6 +253,7 @@ fn spec(
             shmem: shmem.and_then(|text| text.parse().ok()).unwrap_or(64 << 20),
             pids: MAX_PROCESSES,
         },
+        gpus: row.gpus.clone(),
         environ: environ(session, row, rows, own.user.as_ref()),
         mounts,
         service_ports: row

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::extract::{Body, Params};
 use crate::app::user;
 use crate::auth::Caller;
+use crate::auth::address::ClientAddress;
 use crate::error::Problem;
 use crate::state::App;
 
@@ -71,9 +72,8 @@ async fn role(
     user::role(&app, &caller, query.group).await.map(Json)
 }
 
-/// The engine listens on loopback only, so everybody comes from there.
-async fn my_ip(_: Caller) -> Json<Value> {
-    Json(json!({ "client_ip": "127.0.0.1" }))
+async fn my_ip(_: Caller, from: ClientAddress) -> Json<Value> {
+    Json(json!({ "client_ip": from.0.to_string() }))
 }
 
 #[derive(Deserialize)]

@@ -4,14 +4,14 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use protocol::api::folder::{ById, Create, Info, Item, Permission};
+use protocol::api::folder::{ById, CloneRequest, Create, Info, Item, Permission};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::extract::{Body, Params, flag};
 use crate::app::bootstrap::{FOLDER_HOST, FOLDER_PERMISSIONS};
-use crate::app::folder::{self, Seen, trash};
+use crate::app::folder::{self, Seen, clone, trash};
 use crate::auth::{Caller, Superadmin};
 use crate::error::Problem;
 use crate::state::App;
@@ -37,6 +37,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/folders/restore-from-trash-bin", post(restore))
         .route("/folders/delete-from-trash-bin", post(delete_forever))
         .route("/folders/{name}/force", delete(delete_at_once))
+        .route("/folders/{name}/clone", post(copy))
         .route("/folders/{name}/rename", post(rename))
         .route("/folders/{name}/update-options", post(update_options))
         .route("/acl", get(acl))
@@ -83,6 +84,29 @@ async fn create(
 ) -> Answer<(StatusCode, Json<Item>)> {
     let seen = folder::create(&app, &caller, request).await?;
     Ok((StatusCode::CREATED, Json(item(seen))))
+}
+
+async fn copy(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Body(request): Body<CloneRequest>,
+) -> Answer<(StatusCode, Json<Value>)> {
+    let (Seen { folder, .. }, task) = clone::start(&app, &caller, &name, request).await?;
+    let answer = json!({
+        "id": folder.id.simple().to_string(),
+        "name": folder.name,
+        "host": folder.host,
+        "usage_mode": folder.usage_mode,
+        "permission": folder.permission,
+        "creator": folder.creator,
+        "ownership_type": folder.owner.kind(),
+        "user": folder.owner.user(),
+        "group": folder.owner.project(),
+        "cloneable": folder.cloneable,
+        "bgtask_id": task,
+    });
+    Ok((StatusCode::CREATED, Json(answer)))
 }
 
 #[derive(Deserialize)]

@@ -13,7 +13,7 @@ use super::path::InnerPath;
 
 /// Directories nested deeper than this are left out of walks; the system's own limit on a path is
 /// 4096 bytes.
-const DEPTH: usize = 1000;
+pub(super) const DEPTH: usize = 1000;
 
 /// An open folder.
 #[derive(Debug)]

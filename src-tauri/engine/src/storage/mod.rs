@@ -7,6 +7,7 @@
 //! Everything but uploads and archives is blocking; callers move it off the async threads.
 
 mod archive;
+mod copy;
 mod error;
 mod folder;
 mod identity;

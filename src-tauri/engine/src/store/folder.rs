@@ -14,6 +14,8 @@ use super::{At, Id, Word};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FolderStatus {
     Ready,
+    /// Another is being copied into it.
+    Cloning,
     /// In the trash.
     DeletePending,
     /// Its files are being removed.
@@ -25,8 +27,9 @@ pub(crate) enum FolderStatus {
 }
 
 impl FolderStatus {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Ready,
+        Self::Cloning,
         Self::DeletePending,
         Self::DeleteOngoing,
         Self::DeleteComplete,
@@ -36,6 +39,7 @@ impl FolderStatus {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Ready => "ready",
+            Self::Cloning => "cloning",
             Self::DeletePending => "delete-pending",
             Self::DeleteOngoing => "delete-ongoing",
             Self::DeleteComplete => "delete-complete",
@@ -45,7 +49,7 @@ impl FolderStatus {
 
     /// Its files can be looked at.
     pub(crate) const fn is_readable(self) -> bool {
-        matches!(self, Self::Ready | Self::DeletePending)
+        matches!(self, Self::Ready | Self::Cloning | Self::DeletePending)
     }
 }
 

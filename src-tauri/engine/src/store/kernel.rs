@@ -30,6 +30,8 @@ pub(crate) struct Kernel {
     pub(crate) container_id: Option<String>,
     pub(crate) service_ports: Vec<ServicePort>,
     pub(crate) occupied_slots: ResourceSlots,
+    /// UUIDs of the GPUs that it has, or had.
+    pub(crate) gpus: Vec<String>,
     /// The boot of the computer in which it was started.
     pub(crate) boot_id: Option<String>,
     /// Its last statistics, kept at its end.
@@ -43,7 +45,7 @@ pub(crate) struct Kernel {
 
 const COLUMNS: &str = "id, session, role, idx, local_rank, hostname, status, status_info, \
      status_data, agent, container_id, service_ports, occupied_slots, boot_id, last_stat, \
-     exit_code, started_at, terminated_at, removed_at";
+     exit_code, started_at, terminated_at, removed_at, gpus";
 
 fn read(row: &Row<'_>) -> Result<Kernel> {
     Ok(Kernel {
@@ -66,6 +68,7 @@ fn read(row: &Row<'_>) -> Result<Kernel> {
         started_at: row.get(16)?,
         terminated_at: row.get(17)?,
         removed_at: row.get(18)?,
+        gpus: row.get::<_, Json<_>>(19)?.0,
     })
 }
 
@@ -73,7 +76,7 @@ fn read(row: &Row<'_>) -> Result<Kernel> {
 pub(crate) fn put(db: &Connection, kernel: &Kernel) -> Result<()> {
     let k = kernel;
     let last_stat = k.last_stat.as_ref().map(Json);
-    let values: [&dyn ToSql; 19] = [
+    let values: [&dyn ToSql; 20] = [
         &Id(k.id),
         &Id(k.session),
         &k.role,
@@ -93,14 +96,16 @@ pub(crate) fn put(db: &Connection, kernel: &Kernel) -> Result<()> {
         &k.started_at,
         &k.terminated_at,
         &k.removed_at,
+        &Json(&k.gpus),
     ];
     db.prepare_cached(&format!(
         "INSERT INTO kernel ({COLUMNS}) VALUES
-            (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+            (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+            ?20)
          ON CONFLICT (id) DO UPDATE SET status = ?7, status_info = ?8, status_data = ?9,
             agent = ?10, container_id = ?11, service_ports = ?12, occupied_slots = ?13,
             boot_id = ?14, last_stat = ?15, exit_code = ?16, started_at = ?17,
-            terminated_at = ?18, removed_at = ?19"
+            terminated_at = ?18, removed_at = ?19, gpus = ?20"
     ))?
     .execute(values)?;
     Ok(())

@@ -64,6 +64,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "image-content",
         sql: include_str!("migrations/0008_image_content.sql"),
     },
+    Migration {
+        name: "gpu",
+        sql: include_str!("migrations/0009_gpu.sql"),
+    },
 ];
 
 /// A moment as the tables keep it: microseconds since 1970, UTC.

@@ -24,6 +24,9 @@ use crate::state::App;
 
 /// How long a stream may be silent before a ping.
 const PING: Duration = Duration::from_secs(15);
+/// How long after its beginning a stream tells the first news. The official client of 2023 starts to
+/// draw while it waits, and breaks when the whole stream is there at once.
+const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) fn routes() -> Router<App> {
     Router::new().route("/events/background-task", get(follow))
@@ -59,6 +62,7 @@ fn listen(
     // What was said last is news to this listener.
     news.mark_changed();
     let begin = stream::once(async { Ok(ping()) });
+    let pause = stream::once(tokio::time::sleep(PAUSE)).filter_map(|()| async { None });
     let rest = stream::unfold(Some(news), move |news| async move {
         let mut news = news?;
         match tokio::time::timeout(PING, news.changed()).await {
@@ -84,7 +88,7 @@ fn listen(
             }
         }
     });
-    begin.chain(rest)
+    begin.chain(pause).chain(rest)
 }
 
 fn updated(id: Uuid, news: &News) -> Bytes {

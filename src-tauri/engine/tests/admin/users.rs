@@ -1,9 +1,9 @@
 //! Users and what they share.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::slug;
+use crate::support::{TestEngine, answer, slug};
 use crate::{by, change, engine, plain, session, user};
 
 #[tokio::test]
@@ -225,4 +225,82 @@ async fn folders_are_shared() {
     assert_eq!(status, 200, "{body}");
     let (_, folders) = by(&engine, &bob, Method::GET, "/folders", None).await;
     assert_eq!(folders, json!([]));
+}
+
+/// A request that a reverse proxy passed on, noting whom it is from.
+async fn from(engine: &TestEngine, who: &(String, String, String), noted: &str) -> (u16, Value) {
+    let request = engine.signed_by(Method::GET, "/auth/my-ip", &who.1, &who.2);
+    answer(
+        request
+            .header("X-Forwarded-For", noted)
+            .send()
+            .await
+            .unwrap(),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_user_comes_from_where_they_may_come_from() {
+    let engine = engine().await;
+    let ada = user(&engine, "ada", json!({})).await;
+    let modify = "modify_user(email: \"ada@example.com\", props: $p)";
+    let list = |list: Value| json!({ "allowed_client_ip": list });
+    let set = async |value: Value| {
+        change(&engine, modify, "user { allowed_client_ip }", list(value)).await
+    };
+
+    // Without a list everybody is let in, whoever the proxy says that they are.
+    let (status, seen) = from(&engine, &ada, "203.0.113.7").await;
+    assert_eq!((status, &seen["client_ip"]), (200, &json!("203.0.113.7")));
+
+    let wrong = set(json!(["10.0.0.0/8", "ten"])).await;
+    assert_eq!(wrong["ok"], false, "{wrong}");
+    assert!(
+        wrong["msg"]
+            .as_str()
+            .unwrap()
+            .contains("ten is invalid IP address value"),
+        "{wrong}"
+    );
+
+    let kept = set(json!(["10.0.0.0/8", "192.168.1.*"])).await;
+    assert_eq!(kept["ok"], true, "{kept}");
+    for (noted, inside) in [
+        ("10.9.8.7", true),
+        ("192.168.1.44", true),
+        ("192.168.2.44", false),
+        // The client wrote the first entry itself, the proxy the second.
+        ("10.9.8.7, 203.0.113.7", false),
+        ("203.0.113.7, 10.9.8.7, 127.0.0.1", true),
+    ] {
+        let (status, body) = from(&engine, &ada, noted).await;
+        assert_eq!(status, if inside { 200 } else { 401 }, "{noted}: {body}");
+    }
+    let (_, refused) = from(&engine, &ada, "192.168.2.44").await;
+    assert_eq!(slug(&refused), "auth-failed");
+    assert_eq!(refused["msg"], "'192.168.2.44' is not allowed IP address");
+    // Directly, from this computer.
+    let (status, refused) = by(&engine, &ada, Method::GET, "/auth", None).await;
+    assert_eq!(
+        (status, &refused["msg"]),
+        (401, &json!("'127.0.0.1' is not allowed IP address"))
+    );
+    let (status, refused) = from(&engine, &ada, "nobody").await;
+    assert_eq!((status, slug(&refused)), (400, "invalid-auth-params"));
+
+    // An empty list is none.
+    assert_eq!(set(json!([])).await["ok"], true);
+    assert_eq!(by(&engine, &ada, Method::GET, "/auth", None).await.0, 200);
+
+    // Who owns the computer can't shut themselves out.
+    let owner = format!("modify_user(email: \"{}\", props: $p)", engine.login.email);
+    let out = change(&engine, &owner, "", list(json!(["10.0.0.1"]))).await;
+    assert!(
+        out["msg"].as_str().unwrap().contains("add 127.0.0.1"),
+        "{out}"
+    );
+    let kept = change(&engine, &owner, "", list(json!(["10.0.0.1", "127.0.0.1"]))).await;
+    assert_eq!(kept["ok"], true, "{kept}");
+    assert_eq!(engine.get("/auth").await.0, 200);
 }

@@ -15,6 +15,7 @@ mod program;
 
 mod callback;
 mod job;
+mod limits;
 
 use program::Program;
 use reqwest::Method;
@@ -116,9 +117,14 @@ async fn the_files_of_a_session_that_died_can_be_saved() {
     let (status, folder) = engine.post("/folders", json!({ "name": "rescued" })).await;
     assert_eq!(status, 201, "{folder}");
     let save = json!({ "folder": "rescued", "path": "from-there" });
-    let (status, saved) = engine
-        .post(&format!("/gangway/session/{id}/save"), save)
-        .await;
+    // Five bytes don't fit a quota of four.
+    let target = format!("/gangway/session/{id}/save");
+    limits::quota(&engine, 4).await;
+    let (status, body) = engine.post(&target, save.clone()).await;
+    assert_eq!((status, slug(&body)), (400, "vfolder-operation-failed"));
+    assert!(body["msg"].as_str().unwrap().contains("5 more"), "{body}");
+    limits::quota(&engine, -1).await;
+    let (status, saved) = engine.post(&target, save).await;
     assert_eq!((status, &saved["files"]), (200, &json!(1)), "{saved}");
     let listing = engine
         .get("/folders/rescued/files?path=from-there/deep/er")

@@ -35,6 +35,45 @@ fn general() -> String {
     "general".to_owned()
 }
 
+/// The body of `POST /folders/{name}/clone`. The new folder is the caller's own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CloneRequest {
+    /// The new folder's name, see [`crate::name::check_folder`].
+    pub target_name: String,
+    /// `<proxy>:<volume>`; where the folder is when absent.
+    #[serde(
+        alias = "folder_host",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub target_host: Option<String>,
+    /// `user:<uuid>`; the caller's when absent.
+    #[serde(
+        alias = "targetQuotaScopeId",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub target_quota_scope_id: Option<String>,
+    /// `general`, `model` or `data`.
+    #[serde(default = "general")]
+    pub usage_mode: String,
+    /// What the owner may do.
+    #[serde(default)]
+    pub permission: Permission,
+    /// Whether others may copy it whole.
+    #[serde(default)]
+    pub cloneable: bool,
+}
+
+/// What `POST /folders/{name}/clone` answers, as far as it is needed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cloned {
+    /// The new folder: 32 hexadecimal digits, or a UUID.
+    pub id: String,
+    /// The task that copies; follow it with `/events/background-task`.
+    pub bgtask_id: Uuid,
+}
+
 /// What may be done in a folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

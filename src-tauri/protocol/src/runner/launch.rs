@@ -109,6 +109,13 @@ pub enum Layer {
         /// It may lie where only the engine can look, and must not be a link.
         private: bool,
     },
+    /// Shows a device node of the host, to be used.
+    Device {
+        /// On the host.
+        source: PathBuf,
+        /// Inside.
+        target: PathBuf,
+    },
     /// Directories on top of each other, and on top of them one that takes what is changed.
     Overlay {
         /// On the host, lowest first.

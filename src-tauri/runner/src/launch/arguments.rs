@@ -84,6 +84,11 @@ impl Arguments {
                 let verb = if *read_only { "--ro-bind" } else { "--bind" };
                 self.add([OsStr::new(verb), source.as_os_str(), target.as_os_str()]);
             }
+            Layer::Device { source, target } => self.add([
+                OsStr::new("--dev-bind"),
+                source.as_os_str(),
+                target.as_os_str(),
+            ]),
             // Mounted by then.
             Layer::Overlay { area, target, .. } => {
                 let merged = area.join(MERGED);

@@ -50,6 +50,8 @@ pub(super) struct Connected {
     pub(super) docker: Docker,
     /// It runs as an ordinary user: its containers' users are mapped.
     pub(super) rootless: bool,
+    /// It is Podman, which asks for devices in other words than Docker.
+    pub(super) podman: bool,
 }
 
 impl Api {
@@ -74,7 +76,9 @@ impl Api {
             let docker = Docker::connect_with_unix(&socket, PATIENCE, API_DEFAULT_VERSION)?;
             let docker = docker.negotiate_version().await?;
             let info = docker.info().await?;
+            let parts = docker.version().await?.components.unwrap_or_default();
             Ok(Connected {
+                podman: parts.iter().any(|part| part.name.contains("Podman")),
                 docker,
                 rootless: info
                     .security_options

@@ -22,7 +22,9 @@ use std::{
 use tokio::net::UnixStream;
 
 use crate::{
-    Exit, Kernel, KernelId, KernelSpec, Owner, RuntimeError, identity,
+    Exit, Kernel, KernelId, KernelSpec, Owner, RuntimeError,
+    gpu::Gpus,
+    identity,
     kernel::{Found, RunnerKernel},
     logs, process,
 };
@@ -43,6 +45,8 @@ pub struct ContainerConfig {
     pub socket: PathBuf,
     /// Variables for every session, under those that the image and the session ask for.
     pub environ: BTreeMap<String, String>,
+    /// The GPUs that sessions can have.
+    pub gpus: Arc<dyn Gpus>,
 }
 
 /// The container runtime: makes kernels through a container engine.
@@ -123,6 +127,8 @@ impl Containers {
             socket: dir.socket.clone(),
             logs: dir.logs(),
             limits: record.limits,
+            gpus: record.gpus,
+            all_gpus: Arc::clone(&self.config.gpus),
             group: record.group,
             notices: Vec::new(),
             changes: None,

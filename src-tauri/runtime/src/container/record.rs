@@ -31,6 +31,9 @@ pub(super) struct Record {
     /// Of the computer's run in which it was started.
     pub(super) boot_id: String,
     pub(super) limits: Limits,
+    /// UUIDs of its GPUs.
+    #[serde(default)]
+    pub(super) gpus: Vec<String>,
     /// Name of the container.
     pub(super) container: String,
     /// Name of the network between the kernels of its session.

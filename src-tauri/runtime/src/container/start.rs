@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration,
 };
 
-use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig};
+use bollard::models::{ContainerCreateBody, DeviceRequest, HealthConfig, HostConfig};
 use protocol::runner::{
     Answer, Request,
     launch::{DOOR_PATH, HOME, RUNNER_PATH, RunnerPlan},
@@ -12,6 +12,7 @@ use protocol::runner::{
 
 use super::{
     Containers,
+    api::Connected,
     door::{self, Door},
     images, network,
     record::{Dir, Record},
@@ -21,7 +22,7 @@ use crate::{
     ImageRoot, KernelSpec, Mount, RuntimeError,
     cgroup::{self, Group},
     control::{Channel, unexpected},
-    etc, identity,
+    etc, gpu, identity,
     kernel::RunnerKernel,
     mounts, plan,
     process::{self, ProcessName},
@@ -56,6 +57,7 @@ pub(super) async fn start(
     let mut record = Record {
         boot_id: process::boot_id(),
         limits: spec.limits,
+        gpus: spec.gpus.clone(),
         container: format!("gangway-{}", spec.kernel_id),
         network: spec.cluster.as_ref().map(|_| network::Place::name(spec)),
         subnet: None,
@@ -73,8 +75,8 @@ pub(super) async fn start(
     write(&record)?;
     let door = Door::make(dir).map_err(RuntimeError::io("wait for the container"))?;
     let binds = binds(containers, spec, dir, place.as_ref(), &mounts)?;
-    let rootless = containers.api.connect().await?.rootless;
-    let body = body(containers, spec, image, binds, place.as_ref(), rootless);
+    let connected = containers.api.connect().await?;
+    let body = body(containers, spec, image, binds, place.as_ref(), &connected);
     containers.api.create(&record.container, body).await?;
     let pid = containers.api.run(&record.container).await?;
     record.process = ProcessName::of(pid);
@@ -199,7 +201,7 @@ fn body(
     image: &str,
     binds: Vec<String>,
     place: Option<&network::Place>,
-    rootless: bool,
+    connected: &Connected,
 ) -> ContainerCreateBody {
     let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let rank = spec.cluster.as_ref().map_or(0, |cluster| cluster.rank);
@@ -211,6 +213,7 @@ fn body(
         hostname: Some(spec.hostname.clone()),
         user: Some(format!("{uid}:{gid}")),
         working_dir: Some(HOME.to_owned()),
+        env: Some(gpu_environ(&spec.gpus)),
         labels: Some(containers.api.labels(spec.kernel_id, spec.session_id)),
         // The image's own check would run in a session that knows nothing of it.
         healthcheck: Some(HealthConfig {
@@ -230,12 +233,49 @@ fn body(
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
             network_mode: place.map(|place| place.network.clone()),
             // The engine's user outside is the session's user inside.
-            userns_mode: rootless.then(|| "keep-id".to_owned()),
+            userns_mode: connected.rootless.then(|| "keep-id".to_owned()),
             init: Some(false),
+            device_requests: gpu_requests(&spec.gpus, connected.podman),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
     }
+}
+
+/// Asks for GPUs in the words of Docker's driver or, for Podman, of CDI.
+fn gpu_requests(uuids: &[String], podman: bool) -> Option<Vec<DeviceRequest>> {
+    if uuids.is_empty() {
+        return None;
+    }
+    let request = if podman {
+        let names = uuids.iter().map(|uuid| format!("nvidia.com/gpu={uuid}"));
+        DeviceRequest {
+            driver: Some("cdi".to_owned()),
+            device_ids: Some(names.collect()),
+            ..DeviceRequest::default()
+        }
+    } else {
+        let needed = ["utility", "compute", "video", "graphics", "display"];
+        DeviceRequest {
+            driver: Some("nvidia".to_owned()),
+            device_ids: Some(uuids.to_vec()),
+            capabilities: Some(vec![needed.map(str::to_owned).to_vec()]),
+            ..DeviceRequest::default()
+        }
+    };
+    Some(vec![request])
+}
+
+/// For the hook that the driver may have put into the container engine: many images say that they
+/// want all GPUs, and get them from it unless they are told otherwise.
+fn gpu_environ(uuids: &[String]) -> Vec<String> {
+    if uuids.is_empty() {
+        return vec![format!("{}=void", gpu::VISIBLE)];
+    }
+    let pairs = gpu::environ(uuids).into_iter();
+    pairs
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect()
 }
 
 /// The container engine follows links on its way to a folder; what it shows must be what was meant.
@@ -270,5 +310,26 @@ async fn ready(spec: &KernelSpec, dir: &Dir) -> Result<(), RuntimeError> {
         Ok(Err(RuntimeError::Gone(_))) => Err(silent("its runner ended")),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(silent("it was not ready in time")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpus_are_asked_for_in_the_words_of_each_engine() {
+        let own = ["GPU-a".to_owned(), "GPU-b".to_owned()];
+        let docker = gpu_requests(&own, false).unwrap().remove(0);
+        assert_eq!(docker.driver.as_deref(), Some("nvidia"));
+        assert_eq!(docker.device_ids.as_deref(), Some(&own[..]));
+        assert!(docker.capabilities.unwrap()[0].contains(&"compute".to_owned()));
+        let podman = gpu_requests(&own, true).unwrap().remove(0);
+        assert_eq!(podman.driver.as_deref(), Some("cdi"));
+        let named = ["nvidia.com/gpu=GPU-a", "nvidia.com/gpu=GPU-b"];
+        assert_eq!(podman.device_ids.unwrap(), named);
+        assert!(gpu_requests(&[], true).is_none());
+        assert_eq!(gpu_environ(&[]), ["NVIDIA_VISIBLE_DEVICES=void"]);
+        assert!(gpu_environ(&own).contains(&"NVIDIA_VISIBLE_DEVICES=GPU-a,GPU-b".to_owned()));
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Places<'a> {
     pub(super) runner: &'a Path,
     /// The root of a session with an image's layers.
     pub(super) root: Option<Layer>,
+    /// Device nodes of its GPUs.
+    pub(super) gpus: Vec<Layer>,
 }
 
 /// All layers of a kernel.
@@ -46,6 +48,7 @@ pub(super) fn layers(spec: &KernelSpec, places: &Places<'_>) -> Result<Vec<Layer
         target: at("/proc"),
     });
     layers.push(Layer::Dev { target: at("/dev") });
+    layers.extend(places.gpus.iter().cloned());
     layers.push(Layer::Tmpfs {
         target: at("/dev/shm"),
         size: Some(spec.limits.shmem.max(1 << 20)),

@@ -2,6 +2,7 @@
 //! groups for limits. Each kernel is a tree of processes below one supervisor (see the runner's
 //! `launch` module) that does not depend on the engine.
 
+mod config;
 mod home;
 mod layout;
 mod network;
@@ -23,12 +24,14 @@ use std::{
 
 use async_trait::async_trait;
 use protocol::runner::{Notice, NoticeCode, Request};
+use protocol::slots::CUDA_DEVICE;
 use tokio::net::UnixStream;
 
 use crate::{
-    Exit, Home, Kernel, KernelId, KernelSpec, Node, Owner, Runtime, RuntimeError,
+    Exit, Gpu, Home, Kernel, KernelId, KernelSpec, Node, Owner, Runtime, RuntimeError,
     cgroup::Hierarchy,
     control::Channel,
+    gpu::GpuHistory,
     identity,
     kernel::{Found, RunnerKernel},
     logs,
@@ -38,99 +41,11 @@ use crate::{
 use network::Reach;
 use record::Dir;
 
+pub use config::SandboxConfig;
 pub use probe::{Host, probe};
 
 /// How long what is left of a kernel may take to go away.
 const SWEEP_LIMIT: Duration = Duration::from_secs(5);
-
-/// Where the sandbox keeps things, and what it uses.
-#[derive(Clone, Debug)]
-pub struct SandboxConfig {
-    /// The engine's data directory; kernels go below it.
-    pub data_dir: PathBuf,
-    /// Directory for control sockets, for the engine's user alone. Its path must be short: a
-    /// socket's path has 108 bytes at most.
-    pub run_dir: PathBuf,
-    /// The program `gangway-runner`.
-    pub runner: PathBuf,
-    /// Whether sessions may reach the network at all.
-    pub network: bool,
-    /// Variables for every session, under those that the session itself asks for: see
-    /// [`SandboxConfig::host_environ`].
-    pub environ: BTreeMap<String, String>,
-    /// The host's `resolv.conf`.
-    pub resolv_conf: PathBuf,
-    /// Whether sessions may change the files of their images, where this computer can do that.
-    pub overlay: bool,
-}
-
-impl SandboxConfig {
-    /// The usual configuration.
-    #[must_use]
-    pub fn new(
-        data_dir: impl Into<PathBuf>,
-        run_dir: impl Into<PathBuf>,
-        runner: impl Into<PathBuf>,
-    ) -> Self {
-        Self {
-            data_dir: data_dir.into(),
-            run_dir: run_dir.into(),
-            runner: runner.into(),
-            network: true,
-            environ: Self::host_environ(std::env::vars()),
-            resolv_conf: PathBuf::from(network::RESOLV_CONF),
-            overlay: true,
-        }
-    }
-
-    /// Of the host's variables those that say how to reach the network: proxies that a session can
-    /// reach, and certificates that it can see.
-    pub fn host_environ(
-        variables: impl IntoIterator<Item = (String, String)>,
-    ) -> BTreeMap<String, String> {
-        const PROXIES: &[&str] = &[
-            "http_proxy",
-            "https_proxy",
-            "ftp_proxy",
-            "all_proxy",
-            "no_proxy",
-        ];
-        const CERTIFICATES: &[&str] = &[
-            "SSL_CERT_FILE",
-            "SSL_CERT_DIR",
-            "REQUESTS_CA_BUNDLE",
-            "CURL_CA_BUNDLE",
-            "PIP_CERT",
-            "GIT_SSL_CAINFO",
-            "NODE_EXTRA_CA_CERTS",
-            "AWS_CA_BUNDLE",
-            "NIX_SSL_CERT_FILE",
-        ];
-        const VISIBLE: &[&str] = &[
-            "/etc/ssl/",
-            "/etc/pki/",
-            "/etc/ca-certificates/",
-            "/usr/",
-            "/opt/",
-        ];
-        variables
-            .into_iter()
-            .filter(|(name, value)| {
-                let proxy = PROXIES.contains(&name.to_ascii_lowercase().as_str());
-                let on_loopback = ["127.", "localhost", "[::1]"].iter().any(|host| {
-                    value.split("://").last().is_some_and(|rest| {
-                        rest.split('@')
-                            .next_back()
-                            .is_some_and(|rest| rest.starts_with(host))
-                    })
-                });
-                let visible = VISIBLE.iter().any(|place| value.starts_with(place));
-                (proxy && (!on_loopback || name.eq_ignore_ascii_case("no_proxy")))
-                    || (CERTIFICATES.contains(&name.as_str()) && visible)
-            })
-            .collect()
-    }
-}
 
 /// The sandbox runtime: makes kernels on this computer.
 pub struct Sandbox {
@@ -144,6 +59,7 @@ pub struct Sandbox {
     filters: Vec<PathBuf>,
     notices: Vec<Notice>,
     node_history: Mutex<NodeHistory>,
+    gpu_history: Mutex<GpuHistory>,
     /// Whether an overlay can be had, once somebody asked.
     overlay: OnceLock<Result<(), String>>,
 }
@@ -213,6 +129,7 @@ impl Sandbox {
             reach,
             filters,
             node_history: Mutex::default(),
+            gpu_history: Mutex::default(),
             overlay: OnceLock::new(),
         })
     }
@@ -234,6 +151,8 @@ impl Sandbox {
             socket: dir.socket.clone(),
             logs: dir.logs(),
             limits: record.limits,
+            gpus: record.gpus,
+            all_gpus: Arc::clone(&self.config.gpus),
             group: record.group,
             notices: record.notices,
             changes: overlay::changes(dir),
@@ -307,18 +226,35 @@ impl Runtime for Sandbox {
     async fn nodes(&self) -> Result<Vec<Node>, RuntimeError> {
         let cpu =
             std::thread::available_parallelism().map_err(RuntimeError::io("count the cores"))?;
-        let mut history = self
+        let gpus = self.gpus();
+        let mut live = self
             .node_history
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+            .unwrap_or_else(PoisonError::into_inner)
+            .metrics(Instant::now());
+        live.extend(
+            self.gpu_history
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .metrics(&gpus),
+        );
+        let mut accelerators = BTreeMap::new();
+        if !gpus.is_empty() {
+            let count = u32::try_from(gpus.len()).unwrap_or(u32::MAX);
+            accelerators.insert(CUDA_DEVICE.to_owned(), f64::from(count));
+        }
         Ok(vec![Node {
             name: hostname(),
             architecture: std::env::consts::ARCH.to_owned(),
             cpu: u32::try_from(cpu.get()).unwrap_or(u32::MAX),
             mem: metrics::memory().0,
-            accelerators: BTreeMap::new(),
-            live: history.metrics(Instant::now()),
+            accelerators,
+            live,
         }])
+    }
+
+    fn gpus(&self) -> Vec<Gpu> {
+        self.config.gpus.list()
     }
 
     fn notices(&self) -> Vec<Notice> {

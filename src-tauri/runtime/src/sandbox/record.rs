@@ -34,6 +34,9 @@ pub(super) struct Record {
     /// Of the computer's run in which it was started.
     pub(super) boot_id: String,
     pub(super) limits: Limits,
+    /// UUIDs of its GPUs.
+    #[serde(default)]
+    pub(super) gpus: Vec<String>,
     pub(super) group: Group,
     /// Outermost process; absent until it runs.
     pub(super) supervisor: Option<ProcessName>,

@@ -23,7 +23,7 @@ use crate::{
     ImageRoot, KernelSpec, RuntimeError,
     cluster::Subnet,
     control::{Channel, unexpected},
-    etc, identity,
+    etc, gpu, identity,
     kernel::RunnerKernel,
     plan,
     process::{self, ProcessName},
@@ -68,6 +68,7 @@ pub(super) async fn start(
     let mut record = Record {
         boot_id: process::boot_id(),
         limits: spec.limits,
+        gpus: spec.gpus.clone(),
         group,
         supervisor: None,
         sandbox: None,
@@ -235,6 +236,12 @@ fn prepare(
     environ.retain(|name, _| {
         spec.image == ImageRoot::Host || name.to_ascii_lowercase().ends_with("_proxy")
     });
+    let gpus = if spec.gpus.is_empty() {
+        Vec::new()
+    } else {
+        gpu::chosen(&sandbox.config.gpus.list(), &spec.gpus)?
+    };
+    let gpus = gpu::layers(&gpus, &sandbox.config.devices);
     let layout = layout::layers(
         spec,
         &Places {
@@ -244,6 +251,7 @@ fn prepare(
             etc_files: &etc_files,
             runner: &sandbox.config.runner,
             root,
+            gpus,
         },
     )?;
     Ok(LaunchPlan {

@@ -16,4 +16,8 @@ usage_mode?: string | null,
 /**
  * `rw` when absent.
  */
-permission?: FolderPermission | null, };
+permission?: FolderPermission | null, 
+/**
+ * Whether others may copy it whole.
+ */
+cloneable?: boolean, };

@@ -21,6 +21,7 @@ import type { FileSearch } from "./FileSearch";
 import type { FileView } from "./FileView";
 import type { FilesFound } from "./FilesFound";
 import type { Folder } from "./Folder";
+import type { FolderClone } from "./FolderClone";
 import type { FolderCreate } from "./FolderCreate";
 import type { FolderList } from "./FolderList";
 import type { FolderListRequest } from "./FolderListRequest";
@@ -239,6 +240,7 @@ export interface Streams {
   "image.import": { request: ImageImport; message: TaskProgress };
   "image.rescan": { request: ImageRescan; message: TaskProgress };
   "session.commit": { request: SessionCommit; message: TaskProgress };
+  "folder.clone": { request: FolderClone; message: TaskProgress };
 }
 
 export type Effect = "read" | "change" | "destroy" | "host";

@@ -1,5 +1,7 @@
 //! Users: made, changed, switched off and forgotten by administrators.
 
+use std::net::IpAddr;
+
 use axum::http::StatusCode;
 use db::rusqlite::Connection;
 use uuid::Uuid;
@@ -9,6 +11,7 @@ use super::{Props, conflict, missing};
 use crate::app::bootstrap::new_keypair;
 use crate::app::{folder, password};
 use crate::auth::Caller;
+use crate::auth::address::{self, Network, may_come_from};
 use crate::error::Problem;
 use crate::state::App;
 use crate::store::change::Change;
@@ -50,6 +53,31 @@ fn status(props: &Props<'_>) -> Result<Option<UserStatus>, Problem> {
         false => UserStatus::Inactive,
     });
     Ok(parsed(props, "status")?.or(by_flag))
+}
+
+/// Refuses a list of addresses in which one can't be read: it would shut its user out.
+fn check_addresses(props: &Props<'_>) -> Result<(), Problem> {
+    for text in props.texts("allowed_client_ip")?.unwrap_or_default() {
+        text.parse::<Network>()
+            .map_err(|error| Problem::invalid_params(format!("allowed_client_ip: {error}")))?;
+    }
+    Ok(())
+}
+
+fn is_active_superadmin(user: &User) -> bool {
+    user.role == Role::Superadmin && user.status == UserStatus::Active
+}
+
+/// Nobody could undo it if no superadmin could come from this computer any more.
+fn check_way_in(tx: &Connection, own: IpAddr) -> Result<(), Problem> {
+    let mut users = store::user::list(tx)?.into_iter();
+    if users.any(|one| is_active_superadmin(&one) && may_come_from(&one, own)) {
+        return Ok(());
+    }
+    Err(conflict(format!(
+        "There must be an active superadmin who may come from this computer: \
+         add {own} to the allowed addresses."
+    )))
 }
 
 fn check_login(tx: &Connection, what: &str, text: &str) -> Result<(), Problem> {
@@ -132,6 +160,7 @@ pub(crate) async fn create(
 ) -> Result<(User, Keypair), Problem> {
     let secret = props.text("password")?.unwrap_or_default();
     check_password(&secret)?;
+    check_addresses(&props)?;
     let hash = password::hash(secret).await?;
     let mut references = References::of(&props)?;
     references
@@ -179,6 +208,7 @@ pub(crate) async fn create(
 /// Changes a user.
 pub(crate) async fn modify(app: &App, email: &str, props: Props<'_>) -> Result<User, Problem> {
     let mut change: Change = props.change(&COLUMNS)?;
+    check_addresses(&props)?;
     if let Some(secret) = props.text("password")?.filter(|it| !it.is_empty()) {
         check_password(&secret)?;
         change.set("password_hash", password::hash(secret).await?);
@@ -199,7 +229,7 @@ pub(crate) async fn modify(app: &App, email: &str, props: Props<'_>) -> Result<U
     }
     let (username, main) = (props.text("username")?, props.text("main_access_key")?);
     change.set("modified_at", At::now());
-    let email = email.to_owned();
+    let (email, own) = (email.to_owned(), address::own(app));
     app.store
         .write(move |tx| {
             let user = by_email(tx, &email)?;
@@ -220,9 +250,10 @@ pub(crate) async fn modify(app: &App, email: &str, props: Props<'_>) -> Result<U
             let leaves = role.is_some_and(|role| role != Role::Superadmin)
                 || status.is_some_and(|status| status != UserStatus::Active);
             if leaves {
-                check_last(tx, &user)?;
+                check_last(tx, &user, own)?;
             }
             change.update(tx, "user", "id", &user.id.to_string())?;
+            check_way_in(tx, own)?;
             if let Some(projects) = references.projects {
                 for old in store::project::of_user(tx, user.id)? {
                     if !projects.contains(&old.id) {
@@ -245,11 +276,11 @@ fn by_email(tx: &Connection, email: &str) -> Result<User, Problem> {
 }
 
 /// Nobody could undo it if the last superadmin went.
-fn check_last(tx: &Connection, user: &User) -> Result<(), Problem> {
-    let active = |one: &User| one.role == Role::Superadmin && one.status == UserStatus::Active;
-    let others = store::user::list(tx)?;
-    let last = !others.iter().any(|one| active(one) && one.id != user.id);
-    if active(user) && last {
+fn check_last(tx: &Connection, user: &User, own: IpAddr) -> Result<(), Problem> {
+    let mut others = store::user::list(tx)?.into_iter();
+    let another = others
+        .any(|one| one.id != user.id && is_active_superadmin(&one) && may_come_from(&one, own));
+    if is_active_superadmin(user) && !another {
         return Err(conflict("There must be an active superadmin."));
     }
     Ok(())
@@ -257,11 +288,11 @@ fn check_last(tx: &Connection, user: &User) -> Result<(), Problem> {
 
 /// Switches a user off with all keypairs; what is theirs stays.
 pub(crate) async fn delete(app: &App, email: &str) -> Result<(), Problem> {
-    let email = email.to_owned();
+    let (email, own) = (email.to_owned(), address::own(app));
     app.store
         .write(move |tx| {
             let user = by_email(tx, &email)?;
-            check_last(tx, &user)?;
+            check_last(tx, &user, own)?;
             let mut off = Change::default();
             off.set("status", Word(UserStatus::Deleted));
             off.set("modified_at", At::now());
@@ -280,11 +311,12 @@ pub(crate) async fn purge(
 ) -> Result<(), Problem> {
     let shared_too = props.flag("purge_shared_vfolders")?.unwrap_or(false);
     let (email, heir) = (email.to_owned(), caller.user.clone());
+    let own = address::own(app);
     let gone = app
         .store
         .write(move |tx| {
             let user = by_email(tx, &email)?;
-            check_last(tx, &user)?;
+            check_last(tx, &user, own)?;
             if user.id == heir.id {
                 return Err(conflict("You can't remove yourself."));
             }

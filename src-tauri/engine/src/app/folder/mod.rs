@@ -1,7 +1,8 @@
 //! What a request about a data folder means: who may see which, and a folder's life from its making
-//! to its options. The trash and what comes after it is in [`trash`], what is done to files in
-//! [`files`], moving them in and out in [`transfer`].
+//! to its options. The trash and what comes after it is in [`trash`], copying a folder in [`clone`],
+//! what is done to files in [`files`], moving them in and out in [`transfer`].
 
+pub(crate) mod clone;
 pub(crate) mod files;
 pub(crate) mod problem;
 pub(crate) mod sharing;
@@ -268,10 +269,7 @@ pub(crate) async fn create(app: &App, caller: &Caller, request: Create) -> Resul
         created_at: At((app.clock)()),
         last_used: None,
     };
-    if !["general", "model", "data"].contains(&&*folder.usage_mode) {
-        let problem = format!("\"{}\" is not a usage mode", folder.usage_mode);
-        return Err(Problem::unparsable(problem));
-    }
+    usage_mode(&folder.usage_mode)?;
     let id = folder.id;
     // The storage first: a crash in between leaves an empty directory that nothing names, rather
     // than a folder that can't be opened.
@@ -283,6 +281,15 @@ pub(crate) async fn create(app: &App, caller: &Caller, request: Create) -> Resul
         return Err(problem);
     }
     Ok(see(folder, caller))
+}
+
+fn usage_mode(text: &str) -> Result<(), Problem> {
+    if ["general", "model", "data"].contains(&text) {
+        return Ok(());
+    }
+    Err(Problem::unparsable(format!(
+        "\"{text}\" is not a usage mode"
+    )))
 }
 
 fn insert(tx: &db::rusqlite::Connection, folder: &Folder, caller: &Caller) -> Result<(), Problem> {

@@ -70,7 +70,11 @@ pub(crate) async fn request_upload(
 
 /// Fails when `more` bytes would go over the owner's quota. Counting takes a walk through all of the
 /// owner's folders, so it is done only where there is a quota.
-async fn check_quota(app: &App, owner: FolderOwner, more: u64) -> Result<(), Problem> {
+pub(in crate::app) async fn check_quota(
+    app: &App,
+    owner: FolderOwner,
+    more: u64,
+) -> Result<(), Problem> {
     let (limit, folders) = app
         .store
         .read(move |db| -> Result<_, Problem> {

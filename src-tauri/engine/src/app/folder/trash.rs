@@ -4,6 +4,7 @@
 use axum::http::StatusCode;
 use uuid::Uuid;
 
+use super::clone::not_while_cloning;
 use super::{check_free, check_host, find, no_folder, on_disk, wrong_status};
 use crate::auth::Caller;
 use crate::error::Problem;
@@ -74,7 +75,7 @@ pub(crate) async fn delete_forever(app: &App, caller: &Caller, id: Uuid) -> Resu
 pub(crate) async fn delete_at_once(app: &App, caller: &Caller, id: Uuid) -> Result<(), Problem> {
     let seen = find(app, caller, &id.to_string()).await?;
     let status = seen.folder.status;
-    seen.owned(status)?;
+    not_while_cloning(&seen.owned(status)?.folder)?;
     begin_removal(app, id).await
 }
 
