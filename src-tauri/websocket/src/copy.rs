@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Hundreds of quiet connections cost little.
-const QUIET: usize = 16 * 1024;
+const QUIET: usize = 8 * 1024;
 /// Enough for most of what can be won.
 const BUSY: usize = 64 * 1024;
 /// Least CPU for each byte; beyond it, nothing is won.
@@ -18,7 +18,7 @@ const FULL_READS: u32 = 4;
 const SMALL_READS: u32 = 64;
 /// Buffers of the largest size at the same time in this process: with more connections in bulk
 /// than that the processor is the limit, and memory is not to become one.
-const MOST_BULK: usize = 32;
+const MOST_BULK: usize = 16;
 
 static BULK_BUFFERS: AtomicUsize = AtomicUsize::new(0);
 

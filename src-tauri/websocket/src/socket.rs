@@ -1,5 +1,6 @@
 //! The frames' payload as a stream of bytes.
 
+mod outbox;
 mod read;
 
 use std::io::{self, IoSlice};
@@ -11,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use crate::frame::{self, Kind};
+use outbox::Outbox;
 
 /// Frames are not longer than this: as large as the manager's own pieces.
 const LONGEST_FRAME: usize = 256 * 1024;
@@ -19,8 +21,6 @@ const LONGEST_FRAME: usize = 256 * 1024;
 const HELD: usize = 4096;
 /// Answers to pings that nobody takes are dropped beyond this.
 const MOST_UNSENT: usize = 64 * 1024;
-/// An idle connection keeps no larger buffer.
-const SMALL: usize = 16 * 1024;
 /// The text by which one end says that it will send nothing more, where the other can still
 /// answer. Managers that do not know it ignore texts.
 const EOF: &[u8] = b"eof";
@@ -121,8 +121,7 @@ pub struct Socket<S> {
     message: Option<Kind>,
     /// Nothing more can be read.
     over: bool,
-    unsent: Vec<u8>,
-    sent: usize,
+    unsent: Outbox,
     writer: Option<Waker>,
     closing: bool,
     /// Each end has said, in order, that it will send nothing more.
@@ -148,7 +147,7 @@ impl<S> std::fmt::Debug for Socket<S> {
         f.debug_struct("Socket")
             .field("role", &self.role)
             .field("held", &(self.to - self.from))
-            .field("unsent", &(self.unsent.len() - self.sent))
+            .field("unsent", &self.unsent.len())
             .field("over", &self.over)
             .finish_non_exhaustive()
     }
@@ -172,8 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             current: Current::default(),
             message: None,
             over: false,
-            unsent: Vec::new(),
-            sent: 0,
+            unsent: Outbox::default(),
             writer: None,
             closing: false,
             said_eof: false,
@@ -193,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Makes the socket ready for another connection, where both ends have said that the last one
     /// is over and neither has broken off. `false`: it can't be used again.
     pub fn reuse(&mut self) -> bool {
-        let clean = self.said_eof && self.heard_eof && !self.over && self.sent == self.unsent.len();
+        let clean = self.said_eof && self.heard_eof && !self.over && self.unsent.is_empty();
         if clean {
             (self.said_eof, self.heard_eof, self.closing) = (false, false, false);
         }
@@ -252,26 +250,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     fn put(&mut self, kind: Kind, payload: &[u8]) {
         let key = self.key();
         let (header, length) = frame::header(kind, payload.len(), key);
-        self.unsent.extend_from_slice(&header[..length]);
+        self.unsent.push(&header[..length]);
         match key {
-            Some(key) => frame::mask_into(&mut self.unsent, payload, key),
-            None => self.unsent.extend_from_slice(payload),
+            Some(key) => self.unsent.push_masked(payload, key),
+            None => self.unsent.push(payload),
         }
     }
 
     fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.sent < self.unsent.len() {
-            let rest = &self.unsent[self.sent..];
-            match ready!(Pin::new(&mut self.io).poll_write(context, rest))? {
+        while !self.unsent.is_empty() {
+            match ready!(Pin::new(&mut self.io).poll_write(context, self.unsent.rest()))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.sent += written,
+                written => self.unsent.left(written),
             }
         }
-        if self.unsent.capacity() > SMALL && self.unsent.len() < SMALL {
-            self.unsent = Vec::new();
-        }
-        self.unsent.clear();
-        self.sent = 0;
+        self.unsent.reset();
         if let Some(writer) = self.writer.take() {
             writer.wake();
         }
@@ -312,10 +305,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
                 Poll::Pending => return Poll::Pending,
             };
             if written < length {
-                this.unsent.extend_from_slice(&header[written..length]);
+                this.unsent.push(&header[written..length]);
             }
             let rest = written.saturating_sub(length);
-            this.unsent.extend_from_slice(&piece[rest..]);
+            this.unsent.push(&piece[rest..]);
             return Poll::Ready(Ok(piece.len()));
         }
         this.put(Kind::Binary, piece);

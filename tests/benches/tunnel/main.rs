@@ -3,8 +3,9 @@
 //!
 //! `GANGWAY_PROGRAMS=target/release cargo bench -p tests --bench tunnel -- [--mib N] [--rounds N]
 //! [--ways plain,line,tls]` prints Markdown: medians over rounds in which everybody takes turns,
-//! and ratios to `ssh -L` inside each round. `line` has 25 ms each way between the two halves;
-//! only the product knows `tls`, and TLS ends in a hop of its own there.
+//! and ratios inside each round to `ssh -L` and to what nobody can do without: two plain hops, or
+//! the bare line. `line` has 25 ms each way between the two halves; only the product knows `tls`,
+//! and TLS ends in a hop of its own there.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,7 +23,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use peer::{Between, Peer, Product};
+use peer::{Between, DIRECT, HOPS, Peer, Product, SSH};
 
 const LINE: Duration = Duration::from_millis(25);
 
@@ -61,7 +62,7 @@ fn main() -> Result<()> {
     for way in option("--ways", "plain,line,tls").split(',') {
         let plan = Plan {
             bytes: if way == "line" { mib.min(128) } else { mib } << 20,
-            rounds: if way == "line" { 1 } else { rounds },
+            rounds,
             connections: 200,
             pings: if way == "line" { 20 } else { 3000 },
             set_ups: if way == "line" { 15 } else { 200 },
@@ -89,7 +90,8 @@ fn main() -> Result<()> {
             plan.bytes >> 20,
             plan.rounds
         );
-        show(&measure(&peers, &plan, way == "plain")?);
+        let least = if delay.is_zero() { HOPS } else { DIRECT };
+        show(&measure(&peers, &plan, way == "plain")?, least);
     }
     Ok(())
 }
@@ -145,23 +147,27 @@ fn measure(peers: &[Peer], plan: &Plan, full: bool) -> Result<Figures> {
     Ok(figures)
 }
 
-fn show(figures: &Figures) {
-    println!("| figure | peer | median | least–most | × ssh -L |\n|---|---|---|---|---|");
+fn show(figures: &Figures, least: &str) {
+    println!("| figure | peer | median | least–most | × ssh -L | × {least} |");
+    println!("|---|---|---|---|---|---|");
     for ((what, peer), values) in figures {
         let mut sorted = values.clone();
         let middle = load::median(&mut sorted);
-        let mut ratios: Vec<f64> = figures
-            .get(&(*what, "ssh -L"))
-            .into_iter()
-            .flat_map(|base| values.iter().zip(base).map(|(value, base)| value / base))
-            .collect();
-        let ratio = load::median(&mut ratios);
-        let (least, most) = (
+        let ratio = |base: &str| {
+            let mut ratios: Vec<f64> = figures
+                .get(&(*what, base))
+                .into_iter()
+                .flat_map(|base| values.iter().zip(base).map(|(value, base)| value / base))
+                .collect();
+            load::median(&mut ratios)
+        };
+        let (to_ssh, to_least) = (ratio(SSH), ratio(least));
+        let (from, to) = (
             sorted.first().unwrap_or(&0.0),
             sorted.last().unwrap_or(&0.0),
         );
         println!(
-            "| {} | {peer} | {middle:.2} | {least:.2}–{most:.2} | {ratio:.2} |",
+            "| {} | {peer} | {middle:.2} | {from:.2}–{to:.2} | {to_ssh:.2} | {to_least:.2} |",
             &what[2..]
         );
     }

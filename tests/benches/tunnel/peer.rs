@@ -12,6 +12,11 @@ use tests::process::{Running, run};
 
 use crate::load;
 
+/// Names of those that others are compared with.
+pub(crate) const DIRECT: &str = "direct";
+pub(crate) const HOPS: &str = "two plain hops";
+pub(crate) const SSH: &str = "ssh -L";
+
 /// One way: where it begins, and what it costs.
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
@@ -69,7 +74,7 @@ pub(crate) fn backend() -> Result<(u16, Running)> {
 pub(crate) fn direct(backend: u16, delay: Duration) -> Result<Peer> {
     let (port, running) = line(backend, delay)?;
     checked(Peer {
-        name: "direct",
+        name: DIRECT,
         port,
         near: Vec::new(),
         far: Vec::new(),
@@ -83,7 +88,7 @@ pub(crate) fn relay(backend: u16) -> Result<Peer> {
     let mut far = helper(&["relay", &local(middle), &local(backend)])?;
     let mut near = helper(&["relay", &local(port), &local(middle)])?;
     checked(Peer {
-        name: "two plain hops",
+        name: HOPS,
         port,
         near: vec![near.child().id()],
         far: vec![far.child().id()],
@@ -142,7 +147,7 @@ pub(crate) fn ssh(backend: u16, delay: Duration, folder: &Path) -> Result<Peer> 
     let mut running = vec![client, sshd];
     running.extend(delayed);
     checked(Peer {
-        name: "ssh -L",
+        name: SSH,
         port,
         near: vec![near],
         far: vec![far],

@@ -142,6 +142,10 @@ impl Handler for Connection {
         Ok(())
     }
 
+    fn adjust_window(&mut self, _id: ChannelId, _current: u32) -> u32 {
+        self.backlogs.window()
+    }
+
     async fn agent_request(
         &mut self,
         _id: ChannelId,

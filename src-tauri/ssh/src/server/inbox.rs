@@ -5,7 +5,8 @@
 //! either, above all the client's own window adjustments, for which a process may be waiting that
 //! does not read its input before its output has gone. The two would wait for each other for ever.
 //! So the connection of a client that sends more than its process takes is read the more slowly
-//! the more lies here, and never not at all.
+//! the more lies here, and never not at all. For the other channels not to stand behind megabytes
+//! that are read so slowly, windows are opened by little only while much lies here.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,8 +16,15 @@ use std::time::Duration;
 use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, server::Msg};
 use tokio::sync::Notify;
 
-/// Bytes that may wait at full speed: what a long fat line has in flight.
-const FREE: i64 = 4 << 20;
+use super::{MAX_PACKET, WINDOW};
+
+/// Bytes that may wait at full speed: what a long fat line has in flight, which is a whole window.
+const FREE: i64 = WINDOW as i64;
+/// A channel whose process keeps up has no more than that waiting.
+const USUAL: i64 = 2 << 20;
+/// The window while more than that waits: one packet, so that whatever the client sends on another
+/// channel comes right behind it.
+const NARROW: u32 = MAX_PACKET;
 /// What a message weighs beside its bytes, so that many small ones count.
 const MESSAGE: i64 = 512;
 /// No single message waits for longer.
@@ -29,12 +37,17 @@ struct Backlog {
 }
 
 impl Backlog {
-    /// How long the next message has to wait: a millisecond for each MiB too many, squared. At
-    /// 32 MiB that is 32 KiB each second; an hour of it adds up to 70 MiB.
+    /// How long the next message has to wait: a millisecond for each MiB too many, squared. With
+    /// 32 MiB too many that is 32 KiB each second; an hour of it adds up to 70 MiB.
     fn pause(&self) -> Option<Duration> {
         let over = self.unread.load(Ordering::Relaxed) - FREE;
         let mib = u64::try_from(over).ok()? / (1 << 20) + 1;
         Some(Duration::from_millis(mib.saturating_mul(mib)).min(LONGEST_PAUSE))
+    }
+
+    /// Whether its process does not keep up with the client.
+    fn is_behind(&self) -> bool {
+        self.unread.load(Ordering::Relaxed) > USUAL
     }
 
     async fn room(&self) {
@@ -74,6 +87,16 @@ impl Backlogs {
         };
         backlog.unread.fetch_add(weight(bytes), Ordering::Relaxed);
         backlog.room().await;
+    }
+
+    /// How far windows are to be opened from now on. russh knows one size for all channels of a
+    /// connection, and asks for the next one whenever it has opened one of them.
+    pub(super) fn window(&self) -> u32 {
+        if self.lock().values().any(|backlog| backlog.is_behind()) {
+            NARROW
+        } else {
+            WINDOW
+        }
     }
 
     /// Forgets a channel that is over.
@@ -135,9 +158,9 @@ mod tests {
             backlog.unread.store(mib << 20, Ordering::Relaxed);
             backlog.pause()
         };
-        assert_eq!(after(4), Some(Duration::from_millis(1)));
-        assert_eq!(after(3), None);
-        assert_eq!(after(36), Some(Duration::from_millis(33 * 33)));
+        assert_eq!(after(8), Some(Duration::from_millis(1)));
+        assert_eq!(after(7), None);
+        assert_eq!(after(40), Some(Duration::from_millis(33 * 33)));
         assert_eq!(after(1 << 20), Some(LONGEST_PAUSE));
         let started = tokio::time::Instant::now();
         backlog.room().await;
@@ -145,5 +168,17 @@ mod tests {
         after(1);
         backlog.room().await;
         assert_eq!(started.elapsed(), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn a_channel_is_behind_until_its_bytes_are_taken_or_nobody_will_take_them() {
+        let backlog = Backlog::default();
+        let behind = |unread| {
+            backlog.unread.store(unread, Ordering::Relaxed);
+            backlog.is_behind()
+        };
+        assert!(!behind(USUAL));
+        assert!(behind(USUAL + 1));
+        assert!(!behind(i64::MIN / 2));
     }
 }

@@ -72,7 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                     self.heard_eof = true;
                     return Ok(Step::Pause);
                 }
-                Kind::Ping if self.unsent.len() - self.sent < MOST_UNSENT => {
+                Kind::Ping if self.unsent.len() < MOST_UNSENT => {
                     self.put(Kind::Pong, &payload);
                 }
                 _ => {}
@@ -166,11 +166,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             alive.sleep.as_mut().reset(Instant::now() + alive.every);
             // Registers for the next time.
             let _ = alive.sleep.as_mut().poll(context);
-            if silent && self.unsent.len() - self.sent < MOST_UNSENT {
+            if silent && self.unsent.len() < MOST_UNSENT {
                 self.put(Kind::Ping, &[]);
             }
         }
-        if self.sent < self.unsent.len() {
+        if !self.unsent.is_empty() {
             // A transport that can't be written to fails at the next read as well.
             let _ = self.poll_drain(context);
         }
@@ -252,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
             return Poll::Ready(Ok(()));
         }
         let read = this.poll_more(context, buffer);
-        if read.is_ready() && this.sent < this.unsent.len() {
+        if read.is_ready() && !this.unsent.is_empty() {
             // A pong that is owed; a transport that can't be written to fails at the next read.
             let _ = this.poll_drain(context);
         }
