@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::home::Home;
+use crate::peer::Peer;
 use crate::process::{eventually, finish, run};
 
 /// How long anything may take that a busy build machine does.
@@ -20,6 +21,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// in it. Everything ends with this value, also what the programs themselves left behind.
 #[derive(Debug)]
 pub struct Computer {
+    /// Whose manager is used instead of the computer's own engine.
+    peer: Option<Peer>,
     // Dropped first: it asks sessions and engine to end.
     home: Home,
     leftovers: Leftovers,
@@ -71,7 +74,11 @@ impl Computer {
         fs::write(&passphrase, "only for this test\n")?;
         home.set("GANGWAY_PASSPHRASE_FILE", &passphrase);
         let leftovers = Leftovers::of(&home.path(""));
-        Ok(Self { home, leftovers })
+        Ok(Self {
+            peer: None,
+            home,
+            leftovers,
+        })
     }
 
     /// The engine runs, and its owner has logged in with the encrypted file as keychain.
@@ -82,11 +89,19 @@ impl Computer {
         Self::new()?.log_in()
     }
 
-    /// Starts the engine and logs its owner in, with the encrypted file as keychain.
+    /// Starts the engine and logs its owner in, with the encrypted file as keychain. Where the
+    /// surroundings name another manager, it is that one's account.
     ///
     /// # Errors
     /// When engine or login fail.
-    pub fn log_in(self) -> Result<Self> {
+    pub fn log_in(mut self) -> Result<Self> {
+        if let Some(peer) = Peer::from_env()? {
+            peer.log_in(&self.home)?;
+            // A test that was ended may have left something.
+            peer.clean(&self.home);
+            self.peer = Some(peer);
+            return Ok(self);
+        }
         self.gangway(&["engine", "start"])?;
         self.gangway(&["login", "--keychain", "file"])?;
         Ok(self)
@@ -232,6 +247,14 @@ impl Computer {
     #[must_use]
     pub fn processes(&self) -> Vec<(u64, String)> {
         self.leftovers.processes()
+    }
+}
+
+impl Drop for Computer {
+    fn drop(&mut self) {
+        if let Some(peer) = &self.peer {
+            peer.clean(&self.home);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod files;
 pub mod home;
 pub mod journey;
 pub mod manager;
+pub mod peer;
 pub mod process;
 pub mod registry;
 pub mod repository;

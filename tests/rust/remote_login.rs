@@ -1,24 +1,14 @@
 //! Another manager: a second computer's engine, logged in to by address, keypair and password.
 
-use std::io::Write;
-use std::process::Stdio;
-
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::computer::{Computer, named, rows};
+use tests::peer;
 
 /// `gangway` with a line on its standard input: its JSON answer, or its JSON error.
 fn with_line(computer: &Computer, arguments: &[&str], line: &str) -> Result<(i32, Value)> {
     let mut command = computer.command(&[&["--json"], arguments].concat());
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut running = command.spawn()?;
-    let mut input = running.stdin.take().context("stdin")?;
-    writeln!(input, "{line}")?;
-    drop(input);
-    let output = running.wait_with_output()?;
+    let output = peer::with_line(&mut command, line)?;
     let said = match output.status.success() {
         true => output.stdout,
         false => output.stderr,

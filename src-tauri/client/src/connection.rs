@@ -1,9 +1,9 @@
 //! One manager and one keypair: signs requests, sends them, reads what comes back.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 use jiff::Timestamp;
@@ -18,15 +18,12 @@ use url::{Position, Url};
 
 use crate::auth::{Credentials, Keypair};
 use crate::call::Call;
+use crate::retry::{Setback, wanted_pause};
 use crate::{Doorway, Error, Network};
 
 /// A manager that says nothing for so long is not there any more. Copying a large home into a
 /// folder is the longest silence that is meant.
 const SILENCE: Duration = Duration::from_secs(300);
-
-/// A manager that wants to be left alone for longer is not waited for: somebody sits before the
-/// screen.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The web server takes the id of a login in it, as it does in a cookie.
 pub(crate) const SESSION_HEADER: &str = "x-backendai-sessionid";
@@ -46,6 +43,8 @@ struct Inner {
     announcement: OnceCell<Announcement>,
     http: OnceLock<reqwest::Client>,
     upgradable: OnceLock<reqwest::Client>,
+    /// Set when the manager has no way to a service itself.
+    past_manager: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Client {
@@ -106,6 +105,7 @@ impl Client {
                 announcement: OnceCell::new(),
                 http: OnceLock::new(),
                 upgradable: OnceLock::new(),
+                past_manager: Arc::default(),
             }),
         }
     }
@@ -163,6 +163,11 @@ impl Client {
             .await
     }
 
+    /// Whether streams go by the app proxy first.
+    pub(crate) fn past_manager(&self) -> &Arc<AtomicBool> {
+        &self.inner.past_manager
+    }
+
     /// The API version that requests carry.
     #[must_use]
     pub fn version(&self) -> ApiVersion {
@@ -170,6 +175,14 @@ impl Client {
             .version
             .read()
             .map_or(ApiVersion::CURRENT, |version| *version)
+    }
+
+    /// Whether the manager is our engine.
+    ///
+    /// # Errors
+    /// When it can't be reached.
+    pub async fn is_ours(&self) -> Result<bool, Error> {
+        Ok(self.announcement().await?.gangway.is_some())
     }
 
     /// Whether the manager is our engine and offers `capability`.
@@ -316,31 +329,6 @@ impl Client {
         self.repeat(call, attempt).await
     }
 
-    async fn repeat<T, F, A>(&self, call: &Call<'_>, mut attempt: A) -> Result<T, Error>
-    where
-        A: FnMut() -> F,
-        F: Future<Output = Result<T, Setback>>,
-    {
-        let again = !self.is_loopback() && matches!(call.method, Method::GET | Method::HEAD);
-        if !again {
-            return attempt().await.map_err(|setback| setback.error);
-        }
-        attempt
-            .retry(
-                ExponentialBuilder::default()
-                    .with_min_delay(Duration::from_millis(200))
-                    .with_max_times(3)
-                    .with_jitter(),
-            )
-            .when(|setback| {
-                let soon = setback.wait.is_none_or(|wait| wait <= LONGEST_WAIT);
-                soon && setback.error.is_temporary()
-            })
-            .adjust(|setback, pause| pause.map(|pause| pause.max(setback.wait.unwrap_or_default())))
-            .await
-            .map_err(|setback| setback.error)
-    }
-
     async fn send_once(&self, call: &Call<'_>) -> Result<reqwest::Response, Setback> {
         let response = self.send_unchecked(call).await?;
         tracing::debug!(
@@ -348,9 +336,9 @@ impl Client {
             status = response.status().as_u16(),
             "manager"
         );
-        let wait = retry_after(response.headers());
+        let wait = wanted_pause(response.status(), response.headers());
         let checked = self.check(response).await;
-        checked.map_err(|error| Setback { error, wait })
+        checked.map_err(|error| Setback::after(error, wait))
     }
 
     /// Sends a request once; whatever its status, the answer is one.
@@ -402,7 +390,13 @@ impl Client {
     pub(crate) async fn json<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Error> {
         let what = call.what();
         let bytes = self.bytes(&call).await?;
-        serde_json::from_slice(&bytes).map_err(|error| Error::answer(what, error))
+        serde_json::from_slice(&bytes).map_err(|error| match is_page(&bytes) {
+            true => Error::answer(
+                what,
+                "a web page came, of a gateway or of this network's login",
+            ),
+            false => Error::answer(what, error),
+        })
     }
 
     pub(crate) async fn done(&self, call: Call<'_>) -> Result<(), Error> {
@@ -426,24 +420,6 @@ impl Client {
     }
 }
 
-/// Why an attempt failed, and how long the manager wants to be left alone.
-struct Setback {
-    error: Error,
-    wait: Option<Duration>,
-}
-
-impl From<Error> for Setback {
-    fn from(error: Error) -> Self {
-        Self { error, wait: None }
-    }
-}
-
-/// Only seconds are understood: no manager sends the other form, a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().map(Duration::from_secs).ok()
-}
-
 fn made_once(
     place: &OnceLock<reqwest::Client>,
     builder: impl FnOnce() -> Result<reqwest::ClientBuilder, Error>,
@@ -455,6 +431,11 @@ fn made_once(
         .build()
         .map_err(|error| Error::Request(error.to_string()))?;
     Ok(place.get_or_init(|| http))
+}
+
+/// Whether something for browsers came where none belongs.
+fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
 }
 
 /// The error for an answer of `status` with this body, whoever wrote it.
@@ -478,7 +459,7 @@ pub(crate) fn refused(status: u16, body: &[u8]) -> Error {
                 .unwrap_or("error");
             let problem = Problem::new("unknown", title);
             // A page for browsers begins with nothing that anybody wants to read.
-            if line.is_empty() || line.trim_start().starts_with('<') {
+            if line.is_empty() || is_page(body) {
                 problem
             } else {
                 problem.msg(line)

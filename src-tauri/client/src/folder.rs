@@ -73,12 +73,27 @@ impl Client {
             .await
     }
 
-    /// Puts a folder into the trash.
+    /// Puts a folder, named or by its id, into the trash.
     ///
     /// # Errors
     /// [`Error::Manager`] when it is in use.
     pub async fn trash_folder(&self, folder: &str) -> Result<(), Error> {
-        self.done(Call::delete(&["folders", folder])).await
+        let Ok(id) = Uuid::parse_str(folder) else {
+            return self.done(Call::delete(&["folders", folder])).await;
+        };
+        // A real manager takes only a name in the address. From API version 9 on (26.9 is known
+        // to) it takes the id in the body; of older ones only administrators may ask so.
+        self.announcement().await?;
+        if self.version().major >= 9 {
+            let call = Call::delete(&["folders"]).json(&ById { id })?;
+            return self.done(call).await;
+        }
+        let all = self.folders().await?;
+        let known = all
+            .iter()
+            .find(|item| Uuid::parse_str(&item.id).is_ok_and(|known| known == id));
+        let name = known.map_or(folder, |item| item.name.as_str());
+        self.done(Call::delete(&["folders", name])).await
     }
 
     /// Takes a folder out of the trash.

@@ -72,6 +72,18 @@ where
     }
 }
 
+/// Reads a list in a `JSONString` field. What is of a kind that we do not know yet is left out: it
+/// must not hide everything else.
+pub(crate) fn json_string_list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let items: Vec<Value> = json_string(deserializer)?;
+    let known = items.into_iter().map(serde_json::from_value);
+    Ok(known.filter_map(Result::ok).collect())
+}
+
 /// Reads a list that may be `null`.
 pub(crate) fn null_is_empty<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::call::Call;
-use crate::graphql::{json_string, null_is_empty};
+use crate::graphql::{json_string, json_string_list, null_is_empty};
 use crate::{Client, Error};
 
 /// Fields that every manager since 23.09 has, beside `requested_slots`.
@@ -94,7 +94,7 @@ pub struct SessionRow {
     #[serde(default, deserialize_with = "json_string")]
     pub requested_slots: BTreeMap<String, Value>,
     /// Its apps.
-    #[serde(default, deserialize_with = "json_string")]
+    #[serde(default, deserialize_with = "json_string_list")]
     pub service_ports: Vec<ServicePort>,
     /// Names of its data folders.
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -148,6 +148,18 @@ struct List {
 #[derive(Deserialize)]
 struct OneData {
     compute_session: Option<SessionRow>,
+    #[serde(default)]
+    compute_session_list: Option<Projects>,
+}
+
+#[derive(Deserialize)]
+struct Projects {
+    items: Vec<Project>,
+}
+
+#[derive(Deserialize)]
+struct Project {
+    group_name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -264,16 +276,34 @@ impl Client {
     /// # Errors
     /// [`Error::Manager`] with 404 when there is none.
     pub async fn session(&self, id: Uuid) -> Result<SessionRow, Error> {
-        let query =
-            format!("query($id: UUID!) {{ compute_session(id: $id) {{ {FIELDS} {KERNELS} }} }}");
+        let ours = self.is_ours().await?;
+        // Managers from 23.09 to 26.9 tell of one session only the first letter of its project's
+        // name; in a list they tell all of it.
+        let whole_name = match ours {
+            true => String::new(),
+            false => format!(
+                "compute_session_list(limit: 1, offset: 0, filter: \"id == \\\"{id}\\\"\") \
+                 {{ items {{ group_name }} }}"
+            ),
+        };
+        let query = format!(
+            "query($id: UUID!) {{ compute_session(id: $id) {{ {FIELDS} {KERNELS} }} {whole_name} }}"
+        );
         let data: OneData = self.query(&query, json!({ "id": id })).await?;
-        data.compute_session.ok_or_else(|| Error::Manager {
+        let mut row = data.compute_session.ok_or_else(|| Error::Manager {
             status: 404,
             problem: Box::new(protocol::problem::Problem::new(
                 "object-not-found",
                 "No such session.",
             )),
-        })
+        })?;
+        let listed = data
+            .compute_session_list
+            .and_then(|list| list.items.into_iter().next());
+        if let Some(project) = listed.and_then(|listed| listed.group_name) {
+            row.group_name = Some(project);
+        }
+        Ok(row)
     }
 
     /// The account's sessions of exactly this name, newest first.
@@ -376,7 +406,9 @@ impl Client {
         Ok(bytes.into())
     }
 
-    /// Runs a shell line in a session and waits until it has ended.
+    /// Runs a shell line in a session of our engine and waits until it has ended. Other managers
+    /// lose what a short line prints: they forget the run between its steps. There a line is run
+    /// over SSH.
     ///
     /// # Errors
     /// [`Error::Manager`] when the session can't run it.

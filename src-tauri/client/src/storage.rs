@@ -99,10 +99,24 @@ impl Client {
         if offset > 0 {
             request = request.header(RANGE, format!("bytes={offset}-"));
         }
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.unreachable(error.without_url()))?;
+        let response = match request.send().await {
+            Ok(response) => response,
+            // Backend.AI's storage (26.9) breaks off: such a name can't stand in a header. To try
+            // again would be in vain.
+            Err(error)
+                if !error.is_connect()
+                    && path.contains(['\n', '\r'])
+                    && !self.is_ours().await.unwrap_or(true) =>
+            {
+                tracing::info!(error = %error.without_url(), "a name with a line break");
+                return Err(Error::Refused {
+                    path: path.to_owned(),
+                    reason: "this storage can't send files with a line break in their names"
+                        .to_owned(),
+                });
+            }
+            Err(error) => return Err(self.unreachable(error.without_url())),
+        };
         let response = self.check(response).await?;
         // A storage that knows no ranges starts at the beginning; one that reads blocks may start
         // at the beginning of one.

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{Method, StatusCode, header};
 use protocol::api::gangway::capability;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use websocket::{KeepAlive, Role, Socket};
+use websocket::{Close, KeepAlive, Role, Socket, code};
 
 use crate::{Client, Error};
 
@@ -20,6 +23,9 @@ use crate::{Client, Error};
 const KEEP_ALIVE: KeepAlive = KeepAlive {
     every: Duration::from_secs(15),
 };
+
+/// The service that lets nobody in without a key: the SSH server.
+const GUARDED: &str = "sshd";
 
 /// How a service is to be started, where it does not run yet.
 #[derive(Debug, Clone, Default)]
@@ -37,25 +43,45 @@ pub struct StartOptions {
 /// will come the service learns only where the manager is our engine.
 #[derive(Debug)]
 pub struct ServiceStream {
-    socket: Socket<reqwest::Upgraded>,
+    way: Way,
+    /// To be set when the manager turns out to have no way to the service.
+    past_manager: Arc<AtomicBool>,
+    /// Whether anything has come from the service: then there was a way.
+    heard: bool,
+}
+
+/// What carries the bytes.
+#[derive(Debug)]
+enum Way {
+    /// The manager, in a WebSocket.
+    Manager(Box<Socket<reqwest::Upgraded>>),
+    /// The app proxy, as they are.
+    AppProxy(TcpStream),
 }
 
 impl ServiceStream {
     /// Has the manager connect a stream of [`Client::hold_service`] to its service; writing does
     /// the same.
     pub fn begin(&mut self) {
-        self.socket.nudge();
+        if let Way::Manager(socket) = &mut self.way {
+            socket.nudge();
+        }
     }
 
     /// Makes a stream of [`Client::hold_service`] ready for another connection to its service,
     /// after both directions have ended as they should. `false`: it is of no more use.
     pub fn reuse(&mut self) -> bool {
-        self.socket.reuse()
+        match &mut self.way {
+            Way::Manager(socket) => socket.reuse(),
+            Way::AppProxy(_) => false,
+        }
     }
 }
 
 impl Client {
-    /// Connects to the service `app` of a session, which the manager starts when needed.
+    /// Connects to the service `app` of a session, which the manager starts when needed: by a
+    /// stream of the manager. Where that can't be had, the SSH server is reached by the cluster's
+    /// app proxy.
     ///
     /// # Errors
     /// [`Error::Manager`] when the session, the service or its port is not there, or the service
@@ -66,7 +92,47 @@ impl Client {
         app: &str,
         options: &StartOptions,
     ) -> Result<ServiceStream, Error> {
-        self.stream(session, app, options, false).await
+        // An app proxy lets in whoever comes: only a service that asks for a key may go there.
+        let may_go = app == GUARDED;
+        let past = async || {
+            let connected = self.past_the_manager(session, app, options).await;
+            connected.map(|stream| self.carried(Way::AppProxy(stream)))
+        };
+        let learnt = self.is_past_manager();
+        if may_go
+            && learnt
+            && let Ok(stream) = past().await
+        {
+            return Ok(stream);
+        }
+        match self.stream(session, app, options, false).await {
+            Err(error) if no_websockets(&error) && !self.is_ours().await.unwrap_or(true) => {
+                self.past_manager().store(true, Ordering::Relaxed);
+                if learnt || !may_go {
+                    return Err(error);
+                }
+                past().await.map_err(|second| {
+                    tracing::info!(%second, "no way past the manager");
+                    error
+                })
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Whether the manager has turned out to have no streams for the services of its sessions. The
+    /// SSH server is reached past it then, and everything else through the SSH server.
+    #[must_use]
+    pub fn is_past_manager(&self) -> bool {
+        self.past_manager().load(Ordering::Relaxed)
+    }
+
+    fn carried(&self, way: Way) -> ServiceStream {
+        ServiceStream {
+            way,
+            past_manager: Arc::clone(self.past_manager()),
+            heard: false,
+        }
     }
 
     /// The same, as far as it goes without connecting to the service: that happens when the stream
@@ -136,10 +202,32 @@ impl Client {
             .upgrade()
             .await
             .map_err(|error| self.unreachable(error))?;
-        Ok(ServiceStream {
-            socket: Socket::new(upgraded, Role::Client, Some(KEEP_ALIVE)),
-        })
+        let socket = Socket::new(upgraded, Role::Client, Some(KEEP_ALIVE));
+        Ok(self.carried(Way::Manager(Box::new(socket))))
     }
+}
+
+/// Whether an answer looks as if the upgrade got lost on the way: something in between has answered
+/// itself, or the manager saw an ordinary request.
+fn no_websockets(error: &Error) -> bool {
+    match error {
+        Error::Answer { .. } => true,
+        Error::Manager { status, problem } => match problem.slug() {
+            "generic-bad-request" => true,
+            "unknown" => matches!(status, 400 | 403 | 405 | 426 | 501 | 502),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Whether the manager has closed the stream since it can't reach the service: not for now, as
+/// while it starts, but at all.
+fn is_out_of_its_reach(error: &io::Error) -> bool {
+    let close = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Close>());
+    close.is_some_and(|close| close.code == code::INTERNAL)
 }
 
 impl AsyncRead for ServiceStream {
@@ -148,7 +236,21 @@ impl AsyncRead for ServiceStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(context, buffer)
+        let this = &mut *self;
+        match &mut this.way {
+            Way::AppProxy(stream) => Pin::new(stream).poll_read(context, buffer),
+            Way::Manager(socket) => {
+                let read = ready!(Pin::new(socket).poll_read(context, buffer));
+                match &read {
+                    Ok(()) => this.heard = true,
+                    Err(error) if !this.heard && is_out_of_its_reach(error) => {
+                        this.past_manager.store(true, Ordering::Relaxed);
+                    }
+                    Err(_) => {}
+                }
+                Poll::Ready(read)
+            }
+        }
     }
 }
 
@@ -158,14 +260,23 @@ impl AsyncWrite for ServiceStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(context, bytes)
+        match &mut self.way {
+            Way::Manager(socket) => Pin::new(socket).poll_write(context, bytes),
+            Way::AppProxy(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
+        match &mut self.way {
+            Way::Manager(socket) => Pin::new(socket).poll_flush(context),
+            Way::AppProxy(stream) => Pin::new(stream).poll_flush(context),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        match &mut self.way {
+            Way::Manager(socket) => Pin::new(socket).poll_shutdown(context),
+            Way::AppProxy(stream) => Pin::new(stream).poll_shutdown(context),
+        }
     }
 }

@@ -153,7 +153,7 @@ impl Code {
             Self::NotLoggedIn => "log in: `gangway login`",
             Self::EngineNotRunning => "start it: `gangway engine start`",
             Self::ClockSkew => "set the clock of this computer",
-            Self::BadCredentials => "log in again: `gangway login`",
+            Self::BadCredentials | Self::LoginExpired => "log in again: `gangway login`",
             Self::KeychainLocked => {
                 "unlock it, or choose the encrypted file: `gangway login --keychain file`"
             }

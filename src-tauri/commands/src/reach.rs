@@ -9,7 +9,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use ::ssh::client::Connection;
 use client::protocol::api::gangway::capability;
-use client::{ServiceStream, SessionRow, StartOptions};
+use client::{Doorway, ServiceStream, SessionRow, StartOptions};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -122,28 +122,76 @@ fn service(service: &Service) -> (String, StartOptions) {
 impl Reach {
     async fn stream(&self, target: &Target) -> Result<BoxStream, Failure> {
         let client = self.context.client_of(&target.profile).await?;
+        let (name, options) = service(&target.service);
+        let ours = client.is_ours().await?;
         if let Service::Port { port } = target.service
             && !client.has(capability::ANY_PORT).await?
         {
-            // Other managers reach only what a session announces; its SSH server reaches all. The
-            // connection is the tunnel's own: one that nobody reads holds up nothing else.
+            // Other managers reach only what a session announces; its SSH server reaches all.
             let row = self.session(target).await?;
-            let login = links::login(&self.context, &client, row.session_id).await?;
-            let id = row.session_id.to_string();
-            let options = StartOptions::default();
-            let stream = client
-                .connect_service(&id, links::SSH_SERVICE, &options)
-                .await?;
-            let link = Connection::connect(stream, &login).await?;
-            return Ok(Box::new(link.direct_tcpip("127.0.0.1", port).await?));
+            return self.through_ssh(&client, row.session_id, port).await;
         }
-        let (name, options) = service(&target.service);
-        let (name, options) = (&name, &options);
+        // A web server does not tell that a service has closed its side; SSH does.
+        if !ours && name != links::SSH_SERVICE && client.doorway() == Doorway::WebServer {
+            return self.app_through_ssh(&client, target, &name, &options).await;
+        }
         let connect = |session: String| {
-            let client = client.clone();
+            let (client, name, options) = (client.clone(), &name, &options);
             async move { client.connect_service(&session, name, options).await }
         };
-        Ok(Box::new(self.wherever(target, connect).await?))
+        match self.wherever(target, connect).await {
+            Err(_) if !ours && name != links::SSH_SERVICE && client.is_past_manager() => {
+                self.app_through_ssh(&client, target, &name, &options).await
+            }
+            reached => Ok(Box::new(reached?)),
+        }
+    }
+
+    /// Connects to a port as seen from inside. The connection is the tunnel's own: one that nobody
+    /// reads holds up nothing else.
+    async fn through_ssh(
+        &self,
+        client: &client::Client,
+        session: Uuid,
+        port: u16,
+    ) -> Result<BoxStream, Failure> {
+        let login = links::login(&self.context, client, session).await?;
+        let options = StartOptions::default();
+        let stream = client
+            .connect_service(&session.to_string(), links::SSH_SERVICE, &options)
+            .await?;
+        let link = Connection::connect(stream, &login).await?;
+        Ok(Box::new(link.direct_tcpip("127.0.0.1", port).await?))
+    }
+
+    /// The same for an app, which is started when nothing answers on its port.
+    async fn app_through_ssh(
+        &self,
+        client: &client::Client,
+        target: &Target,
+        name: &str,
+        options: &StartOptions,
+    ) -> Result<BoxStream, Failure> {
+        let row = self.session(target).await?;
+        let announced = row.service_ports.iter().find(|port| port.name == name);
+        let port = options
+            .port
+            .or_else(|| announced?.ports.first().copied())
+            .ok_or_else(|| {
+                let message = format!("the session {} has no app \"{name}\"", row.name);
+                Failure::new(FailureCode::AppNotFound, message)
+            })?;
+        if let Ok(stream) = self.through_ssh(client, row.session_id, port).await {
+            return Ok(stream);
+        }
+        let session = row.session_id.to_string();
+        if client.is_past_manager() {
+            client.start_service(&session, name, options).await?;
+        } else {
+            // A stream starts what it leads to; this one is not used.
+            drop(client.connect_service(&session, name, options).await?);
+        }
+        self.through_ssh(client, row.session_id, port).await
     }
 
     async fn held(&self, target: &Target) -> Result<Option<BoxHeld>, Failure> {

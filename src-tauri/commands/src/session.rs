@@ -30,6 +30,9 @@ pub(crate) use watch::{follow_log, logs, stats};
 /// How long a launch is waited for when nobody says otherwise: images are fetched meanwhile.
 const LAUNCH_WAIT: Duration = Duration::from_secs(600);
 const TERMINATE_WAIT: Duration = Duration::from_secs(60);
+/// What `ssh` ends with when a signal ended the command.
+const ENDED_BY_SIGNAL: i32 = 255;
+
 async fn with_notices(client: &Client, mut row: SessionRow) -> Result<Session, Failure> {
     // A list does not tell the kernels.
     if row.cluster_size.is_some_and(|size| size > 1) && row.kernels.is_empty() {
@@ -154,10 +157,24 @@ pub(crate) async fn exec(context: &Context, request: SessionExec) -> Result<Exec
     };
     let client = context.client().await?;
     let row = find_running(&client, &request.session).await?;
-    let ran = client.run(&row.session_id.to_string(), &line).await?;
+    if client.is_ours().await? {
+        let ran = client.run(&row.session_id.to_string(), &line).await?;
+        return Ok(ExecResult {
+            exit_code: ran.exit_code,
+            stdout: ran.stdout,
+            stderr: ran.stderr,
+        });
+    }
+    let links = context.links();
+    let link = links.connect(context, &client, row.session_id).await?;
+    let ran = link.exec(&line).await?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok(ExecResult {
-        exit_code: ran.exit_code,
-        stdout: ran.stdout,
-        stderr: ran.stderr,
+        exit_code: ran
+            .status
+            .and_then(|status| i32::try_from(status).ok())
+            .unwrap_or(ENDED_BY_SIGNAL),
+        stdout: text(ran.stdout),
+        stderr: text(ran.stderr),
     })
 }

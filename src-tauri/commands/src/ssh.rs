@@ -79,6 +79,10 @@ async fn prepare(context: &Context, client: &Client, row: &SessionRow) -> Result
         let info = client.ssh_info(&id.to_string()).await?;
         hosts.set(&id.to_string(), &PublicKey::parse(&info.host_key)?)?;
         user = info.user;
+    } else if hosts.get(&id.to_string())?.is_none() {
+        // Other managers do not tell. The system's `ssh` is to know the very key that our own
+        // connections know, so one of ours goes first and notes it.
+        context.links().connect(context, client, id).await?;
     }
     entry(context, row, user)
 }
@@ -175,7 +179,11 @@ async fn entries(context: &Context, client: &Client) -> Result<Vec<Entry>, Failu
     let running = [SessionStatus::Running, SessionStatus::RunningDegraded];
     let mut entries = Vec::new();
     for row in client.sessions(&running).await? {
-        entries.push(prepare(context, client, &row).await?);
+        match prepare(context, client, &row).await {
+            Ok(entry) => entries.push(entry),
+            // One session out of reach must not take the names of the others away.
+            Err(failure) => tracing::warn!(%failure, session = row.name, "not in ssh's file"),
+        }
     }
     Ok(entries)
 }

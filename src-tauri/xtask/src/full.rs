@@ -53,6 +53,7 @@ fn long_tests(figures: &mut Figures) -> Result<()> {
         build::workspace("test")
             .args(["--tests", "--", "--ignored", "--test-threads=1"])
             .args(["--nocapture", "--skip", "package_", "--skip", "inside_"])
+            .args(["--skip", "peer_"])
             .env("GANGWAY_PROGRAMS", package::release_dir()),
     )
 }

@@ -11,6 +11,7 @@ mod full;
 mod launch;
 mod package;
 mod packages;
+mod peer;
 mod run;
 mod setup;
 mod test;
@@ -21,6 +22,9 @@ const USAGE: &str = "\
 cargo xtask app [--demo]    install what is missing, build everything, open the desktop app
                             (--demo: play the main job through it and print each step)
 cargo xtask test [--full]   what every commit has to pass (--full: also what takes long)
+cargo xtask test --peer backendai
+                            the tests of the whole product on a real Backend.AI cluster, brought up
+                            by the scripts in the folder that GANGWAY_PEER_BACKENDAI names
 cargo xtask package         .deb and .rpm packages under target/release/bundle
 cargo xtask setup           only install what is missing";
 
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
         ["app", "--demo"] => launch::demo(),
         ["test"] => test::every_commit(),
         ["test", "--full"] => test::full(),
+        ["test", "--peer", name] => peer::test(name),
         ["package"] => package::package(),
         ["setup"] => setup::everything(setup::Need::Test),
         ["help" | "--help" | "-h"] => {

@@ -87,3 +87,26 @@ async fn an_error_of_graphql_in_a_success_is_an_error() {
     assert!(error.is_not_found());
     assert_eq!(error.to_string(), "No such image.");
 }
+
+#[tokio::test]
+async fn a_page_in_place_of_an_answer_is_said_to_be_one() {
+    for (body, reason) in [
+        (
+            "<!DOCTYPE html><title>Log in to this network</title>",
+            "a web page came",
+        ),
+        ("\n <html>", "a web page came"),
+        ("OK", "expected value"),
+        ("", "EOF"),
+    ] {
+        let (address, _) =
+            play(move |exchange| Box::pin(exchange.answer("200 OK", "", body))).await;
+        let error = near(address).folders().await.unwrap_err();
+        assert!(matches!(error, Error::Answer { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(
+            text.contains(reason) && !text.contains('<'),
+            "{body:?}: {text}"
+        );
+    }
+}

@@ -4,9 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod address;
+mod app_proxy;
 mod discover;
 mod errors;
 mod events;
+mod real;
 mod retry;
 mod secrets;
 mod service;

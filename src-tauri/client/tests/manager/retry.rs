@@ -127,3 +127,54 @@ async fn nobody_waits_a_quarter_of_an_hour_before_the_screen() {
     assert_eq!(error.slug(), Some("rate-limit-exceeded"));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
+
+/// As a manager of 26.9 refuses: no `Retry-After`, but the seconds until it counts anew.
+#[tokio::test]
+async fn a_real_managers_own_word_for_a_pause_is_understood() {
+    let body = r#"{"type":"https://api.backend.ai/probs/rate-limit-exceeded","title":"You have reached your API query rate limit.","error_code":"api_access_unavailable"}"#;
+    let limits = |reset: u32| {
+        format!(
+            "content-type: application/problem+json; charset=utf-8\r\nx-ratelimit-limit: 5\r\n\
+             x-ratelimit-remaining: 0\r\nx-ratelimit-reset: {reset}\r\n\
+             x-ratelimit-window: 900\r\n"
+        )
+    };
+    let (address, asked) = play(move |exchange| {
+        async move {
+            let long = limits(898);
+            exchange.answer("429 Too Many Requests", &long, body).await;
+        }
+        .boxed()
+    })
+    .await;
+    let error = far(address).slot_types().await.unwrap_err();
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "asked again in vain");
+    assert_eq!(
+        error.to_string(),
+        "You have reached your API query rate limit. Requests are taken again in 898 s."
+    );
+
+    let (address, asked) = play(move |exchange| {
+        async move {
+            let short = limits(1);
+            match exchange.number {
+                0 => {
+                    exchange.answer("429 Too Many Requests", &short, body).await;
+                }
+                // The same header, and no reason to wait.
+                1 => {
+                    exchange
+                        .answer("503 Service Unavailable", &limits(800), "")
+                        .await;
+                }
+                _ => exchange.answer("200 OK", &short, "{}").await,
+            }
+        }
+        .boxed()
+    })
+    .await;
+    let begin = Instant::now();
+    far(address).slot_types().await.unwrap();
+    assert!(begin.elapsed() >= Duration::from_secs(1));
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+}

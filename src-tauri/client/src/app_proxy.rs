@@ -1,0 +1,172 @@
+//! The way past the manager: the app proxy of a cluster (protocol page "Sessions" §9), for where
+//! the manager's own stream can't be had. A gateway before it may pass no WebSockets, or the
+//! manager itself may have no way to the computers that sessions run on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::header::ACCEPT;
+use protocol::api::session::StartService;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+use url::Url;
+use uuid::Uuid;
+
+use crate::call::Call;
+use crate::{Client, Error, StartOptions};
+
+/// As for every other connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Deserialize)]
+struct Started {
+    token: String,
+    #[serde(default)]
+    wsproxy_addr: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Added {
+    url: Url,
+}
+
+#[derive(Deserialize)]
+struct Worker {
+    redirect_url: Url,
+}
+
+/// Meant for a program that listens on this computer; what it would need stands in the query.
+#[derive(Deserialize)]
+struct Ready {
+    redirect: Url,
+}
+
+impl Client {
+    /// Connects to a service of a session through the cluster's app proxy, as plain bytes. The port
+    /// there is open to whoever reaches it.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] when the service does not start or there is no app proxy,
+    /// [`Error::Answer`] when the app proxy is of a kind that has no plain TCP.
+    pub(crate) async fn past_the_manager(
+        &self,
+        session: &str,
+        app: &str,
+        options: &StartOptions,
+    ) -> Result<TcpStream, Error> {
+        let id = match Uuid::parse_str(session) {
+            Ok(id) => id,
+            Err(_) => self.id_of(session).await?,
+        };
+        let session = id.to_string();
+        let started = self.started(&session, app, options).await?;
+        let gateway = self.gateway(&started, &session, app).await?;
+        let connect = TcpStream::connect(gateway);
+        let stream = match tokio::time::timeout(PATIENCE, connect).await {
+            Ok(connected) => connected.map_err(|error| self.unreachable(error))?,
+            Err(late) => return Err(self.unreachable(late)),
+        };
+        stream
+            .set_nodelay(true)
+            .map_err(|error| self.unreachable(error))?;
+        Ok(stream)
+    }
+
+    /// Starts a service of a session without connecting to it.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] when it does not start; with 503 by managers without an app proxy.
+    pub async fn start_service(
+        &self,
+        session: &str,
+        app: &str,
+        options: &StartOptions,
+    ) -> Result<(), Error> {
+        self.started(session, app, options).await.map(drop)
+    }
+
+    async fn started(
+        &self,
+        session: &str,
+        app: &str,
+        options: &StartOptions,
+    ) -> Result<Started, Error> {
+        let text = |map: &BTreeMap<String, String>| match map.is_empty() {
+            true => Ok(None),
+            false => serde_json::to_string(map)
+                .map(Some)
+                .map_err(|error| Error::Request(error.to_string())),
+        };
+        let body = StartService {
+            app: app.to_owned(),
+            port: options.port,
+            envs: text(&options.envs)?,
+            arguments: text(&options.arguments)?,
+        };
+        self.json(Call::post(&["session", session, "start-service"]).json(&body)?)
+            .await
+    }
+
+    /// The app proxy knows sessions by their ids only.
+    async fn id_of(&self, name: &str) -> Result<Uuid, Error> {
+        let found = self.match_sessions(name).await?;
+        let live = found.iter().find(|one| !one.status.is_terminal());
+        live.map(|one| one.id).ok_or_else(|| Error::Manager {
+            status: 404,
+            problem: Box::new(protocol::problem::Problem::new(
+                "object-not-found",
+                "No such session.",
+            )),
+        })
+    }
+
+    /// Asks the coordinator for a worker, and the worker for the port that it has opened.
+    async fn gateway(
+        &self,
+        started: &Started,
+        session: &str,
+        app: &str,
+    ) -> Result<(String, u16), Error> {
+        let bad = |reason: &str| Error::answer("a request for the app proxy", reason);
+        let address = started.wsproxy_addr.as_deref().unwrap_or_default();
+        let mut add = Url::parse(address).map_err(|_| bad("it has no address"))?;
+        add.path_segments_mut()
+            .map_err(|()| bad("it has no address"))?
+            .pop_if_empty()
+            .extend(["v2", "proxy", &started.token, session, "add"]);
+        add.query_pairs_mut()
+            .append_pair("app", app)
+            .append_pair("protocol", "tcp");
+        let added: Added = self.follow(add).await?;
+        let worker: Worker = self.follow(added.url).await?;
+        let ready: Ready = self.follow(worker.redirect_url).await?;
+        let mut query = ready.redirect.query_pairs();
+        let gateway = query.find(|(name, _)| name == "gateway");
+        let (_, gateway) = gateway.ok_or_else(|| bad("it names no gateway"))?;
+        let gateway = Url::parse(&gateway).map_err(|_| bad("its gateway has no address"))?;
+        match (gateway.scheme(), gateway.host_str(), gateway.port()) {
+            ("tcp", Some(host), Some(port)) => {
+                let host = host.trim_matches(['[', ']']);
+                Ok((host.to_owned(), port))
+            }
+            _ => Err(bad("its gateway is not reached by TCP")),
+        }
+    }
+
+    /// One step of the app proxy. Its addresses hold tokens, which no error may show.
+    async fn follow<T: DeserializeOwned>(&self, address: Url) -> Result<T, Error> {
+        let response = self
+            .http()?
+            .get(address)
+            .header(ACCEPT, "application/json")
+            .send()
+            .await
+            .map_err(|error| self.unreachable(error.without_url()))?;
+        let response = self.check(response).await?;
+        let bytes = response.bytes().await;
+        let bytes = bytes.map_err(|error| self.unreachable(error.without_url()))?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Error::answer("a step of the app proxy", error))
+    }
+}

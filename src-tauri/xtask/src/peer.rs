@@ -1,0 +1,252 @@
+//! `cargo xtask test --peer backendai`: the tests of the whole product on a manager that is not
+//! ours. What it needs is brought up by scripts from outside of the repository.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::run::{Steps, command, has, output, shown};
+use crate::{build, setup};
+
+/// Names the folder of the scripts.
+const FOLDER: &str = "GANGWAY_PEER_BACKENDAI";
+
+/// Test files, and of those with tests that need our own engine, the tests that do not.
+const TESTS: &[(&str, &[&str])] = &[
+    ("real_cluster", &["peer_"]),
+    (
+        "transfer",
+        &[
+            "a_file_goes_up_and_comes_back",
+            "what_is_there_already_is_treated_as_asked",
+            "a_transfer_goes_on_after_a_kill",
+            "a_session_can_not_write_elsewhere_on_this_computer",
+        ],
+    ),
+    ("tunnel", &["a_port_that_nobody_announced_is_found"]),
+    ("peers", &["ports_are_forwarded_both_ways"]),
+];
+
+/// Tests that would fail there for a reason of the cluster's own.
+const LEFT_OUT: &[(&str, &str)] = &[
+    (
+        "main_job: a_batch_job_ends_with_its_own_status_and_its_log",
+        "the manager keeps whether a job has failed, and not its exit code",
+    ),
+    (
+        "peers: ssh_runs_commands",
+        "where the agent's containers have no /dev/pts of their own, sessions have no terminals",
+    ),
+    (
+        "peers: small_files_come_back_the_same, git_clones_and_pushes, a_big_file_comes_back_the_same",
+        "the image has neither rsync nor git",
+    ),
+    (
+        "session_life: sessions_in_their_owners_hands",
+        "managers from 26 on restart no sessions",
+    ),
+    (
+        "session: statistics_follow_what_the_session_does, what_would_be_lost_is_saved_into_a_folder",
+        "live statistics and saving a home are our own engine's",
+    ),
+    (
+        "transfer: folders_keep_their_names_contents_and_modes",
+        "the storage proxy can't send a file with a line break in its name",
+    ),
+    (
+        "transfer: nothing_leads_out_of_a_data_folder",
+        "what becomes of links in a data folder is the storage proxy's business",
+    ),
+    (
+        "everything of the engine, the sandbox, containers and the app's window",
+        "it is not about the manager",
+    ),
+];
+
+/// Runs them on the manager called `name`.
+pub(crate) fn test(name: &str) -> Result<()> {
+    if name != "backendai" {
+        bail!("there is no peer {name:?}, only \"backendai\"");
+    }
+    let scripts = scripts()?;
+    let mut steps = Steps::new();
+    let outcome = everything(&mut steps, &scripts);
+    steps.summary();
+    outcome?;
+    println!("\nAll tests passed. Left out, for reasons of the cluster's own:");
+    for (test, reason) in LEFT_OUT {
+        println!("  {test}: {reason}");
+    }
+    Ok(())
+}
+
+fn everything(steps: &mut Steps, scripts: &Path) -> Result<()> {
+    steps.step("set-up", || setup::everything(setup::Need::Test))?;
+    steps.step("user interface: build", build::ui)?;
+    // No engine of ours, and no window.
+    steps.step("programs", || {
+        shown(build::workspace("build").args(["--bin", "gangway"]))
+    })?;
+    let peer = steps.step("the cluster comes up", || Peer::up(scripts))?;
+    let outcome = TESTS.iter().try_for_each(|(file, tests)| {
+        steps.step(&format!("{file} on the cluster"), || peer.run(file, tests))
+    });
+    let down = steps.step("the cluster goes down", || {
+        shown(&mut command(scripts.join("down.sh")))
+    });
+    outcome.and(down)
+}
+
+/// The folder of the scripts, if a cluster can be had on this machine at all.
+fn scripts() -> Result<PathBuf> {
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
+        bail!(
+            "{FOLDER} has to name the folder whose up.sh brings a Backend.AI cluster up, and whose \
+             down.sh takes it down"
+        );
+    };
+    for script in ["up.sh", "down.sh"] {
+        let path = folder.join(script);
+        if !path.is_file() {
+            bail!(
+                "{} is not there ({FOLDER} has to name its folder)",
+                path.display()
+            );
+        }
+    }
+    if output(command("id").arg("-u"))?.trim() != "0" {
+        bail!("the cluster can't be brought up: its Docker and its agent run as root only");
+    }
+    if !has("dockerd") && !has("apt-get") {
+        bail!("the cluster can't be brought up: there is no Docker here, and no apt to install it");
+    }
+    Ok(folder)
+}
+
+/// An account on a cluster that runs.
+#[derive(Debug, PartialEq, Eq)]
+struct Peer {
+    manager: String,
+    web: String,
+    email: String,
+    password: String,
+    access_key: String,
+    secret_key: String,
+}
+
+impl Peer {
+    /// Brings it up, with its output shown, or finds it running.
+    fn up(scripts: &Path) -> Result<Self> {
+        let script = scripts.join("up.sh");
+        let mut running = Command::new(&script)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{} can't be started", script.display()))?;
+        let mut said = String::new();
+        let out = running.stdout.take().context("no output")?;
+        for line in BufReader::new(out).lines() {
+            let line = line?;
+            println!("{line}");
+            said.push_str(&line);
+            said.push('\n');
+        }
+        let status = running.wait()?;
+        if !status.success() {
+            bail!(
+                "the cluster did not come up ({} ended with {status}); where Docker can't run, \
+                 neither can these tests",
+                script.display()
+            );
+        }
+        Self::from_output(&said).context("up.sh has not said where the cluster is, and for whom")
+    }
+
+    /// Reads the lines `manager URL …` and `webserver URL …`, and from the table of accounts
+    /// (`E-MAIL PASSWORD ROLE ACCESS-KEY SECRET-KEY`) the first that is an ordinary user's.
+    fn from_output(said: &str) -> Option<Self> {
+        let lines = || {
+            said.lines()
+                .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        };
+        let address = |name: &str| {
+            lines().find_map(|words| match words[..] {
+                [first, url, ..] if first == name && url.starts_with("http") => {
+                    Some(url.to_owned())
+                }
+                _ => None,
+            })
+        };
+        let account = lines().find_map(|words| match words[..] {
+            [email, password, "user", access_key, secret_key] => {
+                Some([email, password, access_key, secret_key].map(str::to_owned))
+            }
+            _ => None,
+        });
+        let [email, password, access_key, secret_key] = account?;
+        Some(Self {
+            manager: address("manager")?,
+            web: address("webserver")?,
+            email,
+            password,
+            access_key,
+            secret_key,
+        })
+    }
+
+    /// One at a time: they share the account.
+    fn run(&self, file: &str, tests: &[&str]) -> Result<()> {
+        let mut cargo = build::workspace("test");
+        cargo
+            .args([
+                "--test",
+                file,
+                "--",
+                "--include-ignored",
+                "--test-threads=1",
+            ])
+            .args(tests);
+        for (name, value) in [
+            ("MANAGER", &self.manager),
+            ("WEB", &self.web),
+            ("EMAIL", &self.email),
+            ("PASSWORD", &self.password),
+            ("ACCESS_KEY", &self.access_key),
+            ("SECRET_KEY", &self.secret_key),
+        ] {
+            cargo.env(format!("GANGWAY_TEST_{name}"), value);
+        }
+        shown(&mut cargo)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinary_account_is_read_from_what_the_script_prints() {
+        let said = "[12:00:00] services\n\n\
+            manager   http://127.0.0.1:8091   (API mode: keypair)\n\
+            webserver http://127.0.0.1:8090   (session mode, Web UI: e-mail + password)\n\n\
+            e-mail  password  role  access key  secret key\n\
+            admin@example.com  one  superadmin  AKIAADMIN  secret/1\n\
+            user@example.com   two  user        AKIAUSER   secret/2\n\
+            other@example.com  six  user        AKIAOTHER  secret/3\n";
+        let peer = Peer::from_output(said).unwrap();
+        assert_eq!(peer.manager, "http://127.0.0.1:8091");
+        assert_eq!(peer.web, "http://127.0.0.1:8090");
+        assert_eq!((&*peer.email, &*peer.password), ("user@example.com", "two"));
+        assert_eq!(
+            (&*peer.access_key, &*peer.secret_key),
+            ("AKIAUSER", "secret/2")
+        );
+        assert_eq!(
+            Peer::from_output(&said.replace("manager ", "the manager ")),
+            None
+        );
+        assert_eq!(Peer::from_output(&said.replace("user  ", "owner ")), None);
+    }
+}
