@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -71,7 +72,10 @@ fn late(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
 pub(crate) fn tls(address: &str, to: &str, folder: &Path) -> Result<()> {
     let certificate = CertificateDer::from_pem_file(folder.join("cert.pem"))?;
     let key = PrivateKeyDer::from_pem_file(folder.join("key.pem"))?;
-    let config = ServerConfig::builder()
+    // By name: with two of them in one build, rustls does not choose.
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)?;
     let acceptor = TlsAcceptor::from(Arc::new(config));
