@@ -40,12 +40,14 @@ impl Figures {
         watched(tests, |line| rows.extend(row(line)))
     }
 
-    /// The same for a bench that prints a Markdown table.
+    /// The same for a bench that prints Markdown: tables, with headings if there are several.
     pub(crate) fn of_bench(&mut self, name: &str, bench: &mut Command) -> Result<()> {
         let mut table = Vec::new();
         watched(bench, |line| {
             if line.starts_with('|') {
                 table.push(line.to_owned());
+            } else if let Some(heading) = line.strip_prefix("## ") {
+                table.push(format!("\n{heading}:\n"));
             }
         })?;
         if table.is_empty() {
@@ -71,7 +73,7 @@ impl Figures {
     ) -> String {
         let mut text = format!(
             "# Last figures\n\n\
-             Written by `cargo xtask test --full` on {date}, which took {} min: release builds, \
+             Written by the long part of `cargo xtask test --full` on {date}, which took {} min: release builds, \
              {machine}, load {} before the run (0: nothing else was running).\n\n\
              | what | bar | figure |\n|---|---|---|\n",
             took.as_secs() / 60,

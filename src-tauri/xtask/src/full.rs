@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use crate::build;
 use crate::figures::Figures;
 use crate::package::{self, Packages};
-use crate::run::{Steps, cargo, command, has, output, shown};
+use crate::run::{Steps, cargo, command, has, output, root, shown};
 use crate::setup::{self, Need, RUNNER_TARGET};
 
 /// Programs that both kinds of packages have to hold.
@@ -16,12 +16,20 @@ const PROGRAMS: &[&str] = &[
     "gangway-runner",
 ];
 
-/// Release builds, large counts, one package updated to the next, and the licence and advisory
-/// check by cargo-deny. Leaves its figures in `tests/figures.md`.
+/// What is measured beside its peers, in one run each.
+const BENCHES: &[(&str, &[&str])] = &[
+    ("sftp", &["mib=512", "files=2000", "rounds=3"]),
+    ("sftp", &["delay=25", "mib=128", "files=150", "rounds=3"]),
+    ("tunnel", &["--mib", "512", "--rounds", "3"]),
+    ("pump", &["1024", "5"]),
+];
+
+/// Release builds, one package updated to the next, large counts, and the licence check by
+/// cargo-deny. Leaves its figures in `tests/figures.md`.
 pub(crate) fn everything(steps: &mut Steps) -> Result<()> {
     let mut figures = Figures::new();
     steps.step("set-up of the long tests", || setup::everything(Need::Full))?;
-    steps.step("licences and advisories (cargo deny)", deny)?;
+    steps.step("licences, bans and sources (cargo deny)", deny)?;
     steps.step("lints of the runner on its own target", || {
         let mut clippy = cargo();
         clippy.args([
@@ -36,13 +44,13 @@ pub(crate) fn everything(steps: &mut Steps) -> Result<()> {
         shown(clippy.args(["--", "-D", "warnings"]))
     })?;
     steps.step("release builds", package::release)?;
-    steps.step("large counts and long runs", || long_tests(&mut figures))?;
-    steps.step("benches", || benches(&mut figures))?;
     let packages = steps.step("two packages, signed", package::two_versions)?;
     steps.step("packages hold what they should", || contents(&packages))?;
     steps.step("one package updated to the next", || {
         update(&packages, &mut figures)
     })?;
+    steps.step("benches", || benches(&mut figures))?;
+    steps.step("large counts and long runs", || long_tests(&mut figures))?;
     figures.write(steps.done(), steps.took())
 }
 
@@ -51,7 +59,13 @@ pub(crate) fn everything(steps: &mut Steps) -> Result<()> {
 fn long_tests(figures: &mut Figures) -> Result<()> {
     figures.of_tests(
         build::workspace("test")
-            .args(["--tests", "--", "--ignored", "--test-threads=1"])
+            .args([
+                "--tests",
+                "--no-fail-fast",
+                "--",
+                "--ignored",
+                "--test-threads=1",
+            ])
             .args(["--nocapture", "--skip", "package_", "--skip", "inside_"])
             .args(["--skip", "peer_"])
             .env("GANGWAY_PROGRAMS", package::release_dir()),
@@ -59,10 +73,13 @@ fn long_tests(figures: &mut Figures) -> Result<()> {
 }
 
 fn benches(figures: &mut Figures) -> Result<()> {
-    for (name, arguments) in [("sftp", ["512", "2000", "3"]), ("pump", ["1024", "5", ""])] {
+    for (name, arguments) in BENCHES {
         let mut bench = build::workspace("bench");
-        bench.args(["--bench", name, "--"]);
-        bench.args(arguments.iter().filter(|word| !word.is_empty()));
+        bench.args(["--bench", name, "--"]).args(*arguments);
+        bench
+            .env("GANGWAY_PROGRAMS", package::release_dir())
+            // The proxy of Node that tunnels are compared with finds its WebSockets there.
+            .env("NODE_PATH", root().join("ui/node_modules"));
         let shown = format!("cargo bench --bench {name} -- {}", arguments.join(" "));
         figures.of_bench(shown.trim(), &mut bench)?;
     }
@@ -74,9 +91,9 @@ fn deny() -> Result<()> {
         shown(cargo().args(["install", "--locked", "cargo-deny"]))?;
     }
     shown(command("cargo-deny").args([
-        "check",
         "--config",
         ".deny.toml",
+        "check",
         "licenses",
         "bans",
         "sources",

@@ -22,6 +22,7 @@ const USAGE: &str = "\
 cargo xtask app [--demo]    install what is missing, build everything, open the desktop app
                             (--demo: play the main job through it and print each step)
 cargo xtask test [--full]   what every commit has to pass (--full: also what takes long)
+cargo xtask test --long     only what --full adds to the tests of every commit
 cargo xtask test --peer backendai
                             the tests of the whole product on a real Backend.AI cluster, brought up
                             by the scripts in the folder that GANGWAY_PEER_BACKENDAI names
@@ -35,7 +36,8 @@ fn main() -> ExitCode {
         ["app"] => launch::app(),
         ["app", "--demo"] => launch::demo(),
         ["test"] => test::every_commit(),
-        ["test", "--full"] => test::full(),
+        ["test", "--full"] => test::long(true),
+        ["test", "--long"] => test::long(false),
         ["test", "--peer", name] => peer::test(name),
         ["package"] => package::package(),
         ["setup"] => setup::everything(setup::Need::Test),
