@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tests::home::Home;
-use tests::process::{answers_http, eventually, figure, run};
+use tests::process::{eventually, figure, run, tunnel_answers};
 use tests::window::Window;
 
 /// Where the test packages look for updates; the same address is in xtask.
@@ -44,7 +44,7 @@ async fn package_is_updated_to_the_next_while_a_tunnel_stays_open() -> Result<()
     let opened = home.gangway(&["app", "open", "kept", "ttyd", "--print-url"])?;
     let port = opened["local_port"].as_u64().context("local_port")?;
     ensure!(
-        answers_http(port),
+        tunnel_answers(port),
         "the web terminal does not answer before the update"
     );
 
@@ -70,7 +70,7 @@ async fn package_is_updated_to_the_next_while_a_tunnel_stays_open() -> Result<()
     eventually(
         "the tunnel on its old port",
         Duration::from_secs(20),
-        || Ok(answers_http(port).then_some(())),
+        || Ok(tunnel_answers(port).then_some(())),
     )?;
     figure(
         "from \"Install\" to the next version, its tunnel on the old port",

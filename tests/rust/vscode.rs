@@ -47,13 +47,13 @@ async fn vscode_is_installed_and_serves_its_page() -> Result<()> {
     let took = started.elapsed().as_secs_f64();
     figure("code-server installed from npm", "", format!("{took:.0} s"));
 
-    let opened = computer.gangway(&["app", "open", "editor", "vscode", "--print-url"])?;
-    let url = opened["url"].as_str().context("url")?;
+    let opened = computer.gangway(&["tunnel", "open", "editor", "vscode", "--background"])?;
+    let port = opened["local_port"].as_u64().context("local_port")?;
     let page = reqwest::Client::builder()
         .no_proxy()
         .timeout(Duration::from_secs(60))
         .build()?
-        .get(url)
+        .get(format!("http://127.0.0.1:{port}/"))
         .send()
         .await?;
     ensure!(page.status() == 200, "{}", page.status());

@@ -4,6 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use commands::types::{Failure, FailureCode, UpdateState, UpdateStatus};
+use jiff::Timestamp;
 use tauri::{AppHandle, Manager};
 use tauri_plugin_updater::{Error, Update, UpdaterExt};
 
@@ -41,7 +42,9 @@ pub(crate) async fn check(app: &AppHandle) -> Result<UpdateStatus, Failure> {
             current: current.clone(),
             version: Some(update.version.clone()),
             notes: update.body.clone(),
-            date: update.date.map(|date| date.to_string()),
+            date: update
+                .date
+                .and_then(|date| Timestamp::from_second(date.unix_timestamp()).ok()),
         },
     };
     *app.state::<Offered>()

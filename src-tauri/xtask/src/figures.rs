@@ -37,6 +37,8 @@ impl Figures {
     /// Runs tests with their output shown, and keeps what they have measured.
     pub(crate) fn of_tests(&mut self, tests: &mut Command) -> Result<()> {
         let rows = &mut self.rows;
+        // A backtrace of an error is a hundred lines of the test harness.
+        tests.env("RUST_BACKTRACE", "0");
         watched(tests, |line| rows.extend(row(line)))
     }
 

@@ -106,9 +106,14 @@ fn contents(packages: &Packages) -> Result<()> {
     let rpm = output(command("rpm").args(["-qlp"]).arg(&packages.rpm))?;
     for (kind, list) in [(".deb", deb), (".rpm", rpm)] {
         for program in PROGRAMS {
-            let path = format!("/usr/bin/{program}");
-            if !list.lines().any(|line| line.ends_with(&path)) {
-                bail!("the {kind} package lacks {path}:\n{list}");
+            // One lists paths from the root, the other from where it unpacks.
+            let path = format!("usr/bin/{program}");
+            let is_there = |line: &str| {
+                let listed = line.rsplit(' ').next().unwrap_or_default();
+                listed.trim_start_matches(['.', '/']) == path
+            };
+            if !list.lines().any(is_there) {
+                bail!("the {kind} package lacks /{path}:\n{list}");
             }
         }
     }

@@ -13,6 +13,7 @@ const STEPS: readonly [Intl.RelativeTimeFormatUnit, number][] = [
 /** "3 minutes ago", "yesterday": rounded down to the largest whole unit. */
 export function formatAgo(iso: string, now: number = Date.now()): string {
   const seconds = (Date.parse(iso) - now) / 1000;
+  if (Number.isNaN(seconds)) return iso;
   const format = cached(
     'ago',
     (locale) => new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'long' }),
@@ -23,25 +24,40 @@ export function formatAgo(iso: string, now: number = Date.now()): string {
   return format.format(0, 'second');
 }
 
+/** A date that can't be read is shown as it came, rather than breaking the page. */
+function readable(iso: string, format: Intl.DateTimeFormat): string {
+  const at = Date.parse(iso);
+  return Number.isNaN(at) ? iso : format.format(at);
+}
+
 export function formatDateTime(iso: string): string {
-  return cached(
-    'datetime',
-    (locale) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' }),
-  ).format(Date.parse(iso));
+  return readable(
+    iso,
+    cached(
+      'datetime',
+      (locale) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' }),
+    ),
+  );
 }
 
 export function formatDate(iso: string): string {
-  return cached(
-    'date',
-    (locale) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium' }),
-  ).format(Date.parse(iso));
+  return readable(
+    iso,
+    cached(
+      'date',
+      (locale) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium' }),
+    ),
+  );
 }
 
 export function formatTime(iso: string): string {
-  return cached(
-    'time',
-    (locale) => new Intl.DateTimeFormat(locale, { timeStyle: 'medium' }),
-  ).format(Date.parse(iso));
+  return readable(
+    iso,
+    cached(
+      'time',
+      (locale) => new Intl.DateTimeFormat(locale, { timeStyle: 'medium' }),
+    ),
+  );
 }
 
 type DurationUnit = 'day' | 'hour' | 'minute' | 'second';

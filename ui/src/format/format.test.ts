@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { formatAgo, formatDuration } from './date';
+import { formatAgo, formatDate, formatDateTime, formatDuration, formatTime } from './date';
 import { setLocale } from './locale';
 import { formatSize, GIB, MIB, parseSize } from './size';
 
@@ -35,6 +35,12 @@ describe('times', () => {
     expect(formatAgo('2026-11-21T11:57:00Z', now)).toBe('3분 전');
     setLocale('ja');
     expect(formatAgo('2026-11-21T11:57:00Z', now)).toBe('3 分前');
+  });
+
+  it('shows what is no date as it came', () => {
+    for (const format of [formatAgo, formatDate, formatDateTime, formatTime]) {
+      expect(format('2026-01-01 0:00:00.0 +00:00:00')).toBe('2026-01-01 0:00:00.0 +00:00:00');
+    }
   });
 
   it('keeps the two largest units of a duration', () => {

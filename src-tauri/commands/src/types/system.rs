@@ -1,5 +1,6 @@
 //! This computer: the program, its paths, the engine, checks, settings, events.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -213,7 +214,8 @@ pub struct UpdateStatus {
     /// What is new, in Markdown.
     pub notes: Option<String>,
     /// When it came out.
-    pub date: Option<String>,
+    #[ts(type = "string | null")]
+    pub date: Option<Timestamp>,
 }
 
 /// Opens an address in the user's browser.
