@@ -1,14 +1,14 @@
 //! The tunnels that are compared. Each leads from a port of this computer to the same program.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tests::computer::Computer;
-use tests::process::{Running, run};
+use tests::process::{Running, eventually, run};
 
 use crate::load;
 
@@ -121,6 +121,10 @@ pub(crate) fn ssh(backend: u16, delay: Duration, folder: &Path) -> Result<Peer> 
             .args(["-D", "-e", "-f", &path("sshd_config")])
             .stderr(Stdio::null()),
     )?;
+    // The client gives up at once when the line in between finds nobody behind it.
+    eventually("sshd", Duration::from_secs(20), || {
+        Ok(TcpStream::connect(("127.0.0.1", server)).ok())
+    })?;
     let (dialled, delayed) = line(server, delay)?;
     let mut client = Running::start(
         Command::new("ssh")
