@@ -43,20 +43,14 @@ export function formatDateTime(iso: string): string {
 export function formatDate(iso: string): string {
   return readable(
     iso,
-    cached(
-      'date',
-      (locale) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium' }),
-    ),
+    cached('date', (locale) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium' })),
   );
 }
 
 export function formatTime(iso: string): string {
   return readable(
     iso,
-    cached(
-      'time',
-      (locale) => new Intl.DateTimeFormat(locale, { timeStyle: 'medium' }),
-    ),
+    cached('time', (locale) => new Intl.DateTimeFormat(locale, { timeStyle: 'medium' })),
   );
 }
 
