@@ -101,7 +101,9 @@ fn a_proxy_host_that_is_killed_goes_on_where_it_was() -> Result<()> {
         kill(host["pid"].as_u64().with_context(|| host.to_string())?)?;
     }
     let least = all_done(&computer)?;
-    ensure!(least >= SIZE / 16, "one was begun anew: {least} bytes");
+    // Some of what was under way at a kill is sent twice; one that is begun anew, at the speed to
+    // which they are held, is first seen with less than this.
+    ensure!(least >= SIZE / 64, "one was begun anew: {least} bytes");
     computer.gangway(&["cp", "-r", "carry:tree", "back"])?;
     files::same(&computer.path("tree"), &computer.path("back"))?;
     computer.gangway(&["cp", "folder://store/big", "big-back"])?;
