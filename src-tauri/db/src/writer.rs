@@ -1,6 +1,7 @@
 //! One thread owns the connection that writes; readers open their own, many at a time.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
@@ -29,6 +30,7 @@ struct Shared {
     durability: Durability,
     jobs: mpsc::Sender<Job>,
     readers: Mutex<Vec<Connection>>,
+    generation: AtomicU64,
 }
 
 impl Database {
@@ -58,6 +60,7 @@ impl Database {
             durability,
             jobs,
             readers: Mutex::new(Vec::new()),
+            generation: AtomicU64::new(0),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -75,9 +78,14 @@ impl Database {
         E: From<DbError> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
+        let shared = Arc::downgrade(&self.shared);
         let job: Job = Box::new(move |connection| {
+            let result = in_transaction(connection, change);
+            if let Some(shared) = shared.upgrade() {
+                shared.generation.fetch_add(1, Ordering::AcqRel);
+            }
             // The caller may have gone away: what it asked for is done all the same.
-            let _ = answer.send(in_transaction(connection, change));
+            let _ = answer.send(result);
         });
         if self.shared.jobs.send(job).is_err() {
             return Err(DbError::Closed.into());
@@ -87,7 +95,15 @@ impl Database {
             .unwrap_or_else(|_| Err(DbError::Closed.into()))
     }
 
-    /// Runs `look` on a connection of its own, on the blocking pool.
+    /// A number that is another one after each change through this handle or a clone of it, before
+    /// [`Database::write`] returns. What was read while it was `n` holds as long as it is `n`;
+    /// changes by other processes don't count.
+    pub fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Acquire)
+    }
+
+    /// Runs `look` on a connection of its own, on the blocking pool. All that it reads is of the
+    /// same moment.
     pub async fn read<T, E>(
         &self,
         look: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -99,7 +115,7 @@ impl Database {
         let shared = Arc::clone(&self.shared);
         let task = tokio::task::spawn_blocking(move || {
             let connection = shared.reader()?;
-            let result = look(&connection);
+            let result = at_one_moment(&connection, look);
             shared.give_back(connection);
             result
         });
@@ -132,6 +148,15 @@ impl Shared {
             readers.push(connection);
         }
     }
+}
+
+fn at_one_moment<T, E: From<DbError>>(
+    connection: &Connection,
+    look: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    // Ended by being dropped; there is nothing to commit.
+    let moment = connection.unchecked_transaction().map_err(DbError::from)?;
+    look(&moment)
 }
 
 fn in_transaction<T, E: From<DbError>>(
@@ -200,6 +225,44 @@ mod tests {
             task.await.unwrap().unwrap();
         }
         assert_eq!(count(&database).await, 50);
+    }
+
+    #[tokio::test]
+    async fn a_change_is_seen_in_the_generation() {
+        let folder = tempfile::tempdir().unwrap();
+        let database =
+            Database::open(&folder.path().join("d.db"), Durability::Normal, &[SCHEMA]).unwrap();
+        let before = database.generation();
+        assert_eq!(count(&database).await, 0);
+        assert_eq!(database.generation(), before);
+        database
+            .write(|transaction| -> Result<(), DbError> {
+                transaction.execute("INSERT INTO t VALUES (1)", [])?;
+                Ok(())
+            })
+            .await
+            .unwrap();
+        assert_ne!(database.generation(), before);
+    }
+
+    #[tokio::test]
+    async fn a_look_sees_one_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("e.db");
+        let database = Database::open(&path, Durability::Normal, &[SCHEMA]).unwrap();
+        let counts = database
+            .read(move |connection| -> Result<_, DbError> {
+                let count = || -> Result<i64, DbError> {
+                    Ok(connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)
+                };
+                let before = count()?;
+                connect(&path, Durability::Normal)?.execute("INSERT INTO t VALUES (1)", [])?;
+                Ok((before, count()?))
+            })
+            .await
+            .unwrap();
+        assert_eq!(counts, (0, 0));
+        assert_eq!(count(&database).await, 1);
     }
 
     #[cfg(unix)]

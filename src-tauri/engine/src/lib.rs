@@ -202,6 +202,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         nudge: Nudge::default(),
         queues: state::Queues::default(),
         trouble: Trouble::default(),
+        callers: auth::KnownCallers::default(),
         rate: auth::RateLimiter::default(),
         data_dir: data_dir.clone(),
         endpoint: format!("http://{address}"),

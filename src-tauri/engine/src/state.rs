@@ -17,7 +17,7 @@ use crate::app::background::Tasks;
 use crate::app::execute::Runs;
 use crate::app::idle::Idle;
 use crate::app::image_commit::Commits;
-use crate::auth::RateLimiter;
+use crate::auth::{KnownCallers, RateLimiter};
 use crate::error::Problem;
 use crate::events::Events;
 use crate::storage::Storage;
@@ -58,6 +58,8 @@ pub(crate) struct Parts {
     pub(crate) queues: Queues,
     /// Why the reconcilers can't go on for now, such as a full disk.
     pub(crate) trouble: Trouble,
+    /// Callers that were read a moment ago.
+    pub(crate) callers: KnownCallers,
     /// Requests counted by access key.
     pub(crate) rate: RateLimiter,
     /// Where everything lies; folders are in `<data>/folders`.

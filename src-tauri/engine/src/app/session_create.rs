@@ -1,5 +1,6 @@
 //! Accepting a new session: what is filled in, what is refused, and the rows that it becomes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -25,10 +26,8 @@ use crate::callback;
 use crate::error::Problem;
 use crate::state::App;
 use crate::store::kernel::Kernel;
-use crate::store::keypair::Keypair;
 use crate::store::resource_group::ResourceGroup;
 use crate::store::session::{Filter, Session};
-use crate::store::user::User;
 use crate::store::{self, At};
 
 /// Accepts a session, and unless the caller does not want to wait, waits until it runs.
@@ -182,7 +181,8 @@ fn enqueue(
             "callback_url: an address that begins with http:// or https:// is needed.",
         ));
     }
-    let (owner, keypair) = owner(tx, caller, request.owner_access_key.as_deref())?;
+    let signer = owner(tx, caller, request.owner_access_key.as_deref())?;
+    let (owner, keypair) = (signer.user.as_ref(), signer.keypair.as_ref());
     if request.domain != owner.domain || store::domain::get(tx, &request.domain)?.is_none() {
         return Err(Problem::not_found("domain", "domain_read_not-found")
             .msg(format!("You are not in the domain '{}'.", request.domain)));
@@ -201,7 +201,7 @@ fn enqueue(
             )
             .msg(format!("You are in no project '{}'.", request.group))
         })?;
-    let usable = resource_group::usable_groups(tx, &owner, &keypair, Some(project.id))?;
+    let usable = resource_group::usable_groups(tx, owner, keypair, Some(project.id))?;
     let group = choose_group(usable, request)?;
     let nodes = resource_group::nodes_of(tx, &group, nodes)?;
     let image = store::image::find(tx, &request.image, request.architecture.as_deref())?
@@ -212,16 +212,12 @@ fn enqueue(
         })?;
     let needs = ImageNeeds::of(&image)?;
     let mounts = session_mount::resolve(tx, owner.id, &request.config)?;
-    let signer = Caller {
-        user: owner.clone(),
-        keypair: keypair.clone(),
-    };
     for mount in &mounts {
         if let Some(folder) = store::folder::get(tx, mount.folder)? {
             folder::check_host(tx, &signer, &folder.host, "mount-in-session")?;
         }
     }
-    let environments = session_environment::resolve(caller, &owner, &request.config)?;
+    let environments = session_environment::resolve(caller, owner, &request.config)?;
     let resource_opts: Map<String, Value> =
         request.config.resource_opts.clone().into_iter().collect();
     let (requested_slots, shmem) =
@@ -334,13 +330,15 @@ fn enqueue(
 }
 
 /// The user that the session is made for, and the keypair whose limits count.
-fn owner(
-    tx: &Connection,
-    caller: &Caller,
-    access_key: Option<&str>,
-) -> Result<(User, Keypair), Problem> {
+fn owner(tx: &Connection, caller: &Caller, access_key: Option<&str>) -> Result<Caller, Problem> {
     let found = delegation::owner(tx, caller, access_key)?;
-    Ok(found.unwrap_or_else(|| (caller.user.clone(), caller.keypair.clone())))
+    Ok(found.map_or_else(
+        || caller.clone(),
+        |(user, keypair)| Caller {
+            user: Arc::new(user),
+            keypair: Arc::new(keypair),
+        },
+    ))
 }
 
 /// The resource group of a request: the one that it names, else the first that takes such sessions.

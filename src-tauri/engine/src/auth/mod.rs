@@ -5,7 +5,10 @@
 
 pub(crate) mod address;
 mod jwt;
+mod known;
 mod rate_limit;
+
+use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -16,6 +19,7 @@ use protocol::signing::{self, Credential};
 use protocol::version::ApiVersion;
 use uuid::Uuid;
 
+pub(crate) use known::KnownCallers;
 pub(crate) use rate_limit::RateLimiter;
 use rate_limit::Usage;
 
@@ -25,11 +29,11 @@ use crate::store;
 use crate::store::keypair::Keypair;
 use crate::store::user::{Role, User, UserStatus};
 
-/// The authenticated user, and the keypair that they signed with.
+/// The authenticated user, and the keypair that they signed with. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    pub(crate) user: User,
-    pub(crate) keypair: Keypair,
+    pub(crate) user: Arc<User>,
+    pub(crate) keypair: Arc<Keypair>,
 }
 
 impl Caller {
@@ -48,7 +52,7 @@ pub(crate) struct Superadmin(pub(crate) Caller);
 #[derive(Clone)]
 enum Found {
     Nobody,
-    Caller(Box<Caller>),
+    Caller(Caller),
     Refused(Problem),
 }
 
@@ -57,7 +61,7 @@ impl FromRequestParts<App> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         match parts.extensions.get::<Found>() {
-            Some(Found::Caller(caller)) => Ok(caller.as_ref().clone()),
+            Some(Found::Caller(caller)) => Ok(caller.clone()),
             Some(Found::Refused(problem)) => Err(problem.clone()),
             Some(Found::Nobody) | None => Err(Problem::auth_failed("Unauthorized access")),
         }
@@ -96,7 +100,7 @@ pub(crate) async fn layer(State(app): State<App>, request: Request, next: Next) 
                 );
                 return with_usage(problem.into_response(), &usage);
             }
-            (Found::Caller(Box::new(caller)), usage)
+            (Found::Caller(caller), usage)
         }
     };
     parts.extensions.insert(found);
@@ -151,48 +155,58 @@ async fn identify(app: &App, request: &Parts) -> Result<Option<Caller>, Problem>
         content_type: header(headers, "content-type").unwrap_or(signing::DEFAULT_CONTENT_TYPE),
         version: version_text,
     };
-    let (user, keypair) = load(app, credential.access_key).await?;
-    signing::verify(&signed, &keypair.secret_key, credential.signature)
+    let caller = load(app, credential.access_key).await?;
+    signing::verify(&signed, &caller.keypair.secret_key, credential.signature)
         .map_err(|_| Problem::auth_failed("Signature mismatch"))?;
     check_version(version_text)?;
-    check_active(&user, &keypair)?;
-    address::check(&user, request)?;
-    Ok(Some(Caller { user, keypair }))
+    check_active(&caller)?;
+    address::check(&caller.user, request)?;
+    Ok(Some(caller))
 }
 
 async fn by_token(app: &App, request: &Parts, token: &str) -> Result<Caller, Problem> {
     let refused = |why: jwt::Refused| Problem::auth_failed(format!("JWT validation failed: {why}"));
     let access_key = jwt::access_key(token).map_err(refused)?;
-    let (user, keypair) = load(app, &access_key).await?;
-    jwt::verify(token, &keypair.secret_key, (app.clock)()).map_err(refused)?;
-    check_active(&user, &keypair)?;
-    address::check(&user, request)?;
+    let caller = load(app, &access_key).await?;
+    jwt::verify(token, &caller.keypair.secret_key, (app.clock)()).map_err(refused)?;
+    check_active(&caller)?;
+    address::check(&caller.user, request)?;
     if let Some(version) = header(&request.headers, "x-backendai-version") {
         check_version(version)?;
     }
-    Ok(Caller { user, keypair })
+    Ok(caller)
 }
 
-async fn load(app: &App, access_key: &str) -> Result<(User, Keypair), Problem> {
-    let access_key = access_key.to_owned();
-    app.store
+/// Whose access key it is. The database is asked once between two changes of it.
+async fn load(app: &App, access_key: &str) -> Result<Caller, Problem> {
+    let generation = app.store.generation();
+    if let Some(caller) = app.callers.get(access_key, generation) {
+        return Ok(caller);
+    }
+    let key = access_key.to_owned();
+    let caller = app
+        .store
         .read(move |db| -> Result<_, Problem> {
-            let keypair = store::keypair::get(db, &access_key)?;
-            let Some(keypair) = keypair else {
+            let Some(keypair) = store::keypair::get(db, &key)? else {
                 return Ok(None);
             };
             let user = store::user::get(db, keypair.user)?;
-            Ok(user.map(|user| (user, keypair)))
+            Ok(user.map(|user| Caller {
+                user: Arc::new(user),
+                keypair: Arc::new(keypair),
+            }))
         })
         .await?
-        .ok_or_else(|| Problem::auth_failed("Access key not found"))
+        .ok_or_else(|| Problem::auth_failed("Access key not found"))?;
+    app.callers.put(caller.clone(), generation);
+    Ok(caller)
 }
 
-fn check_active(user: &User, keypair: &Keypair) -> Result<(), Problem> {
-    if !keypair.is_active {
+fn check_active(caller: &Caller) -> Result<(), Problem> {
+    if !caller.keypair.is_active {
         return Err(Problem::auth_failed("Access key is inactive"));
     }
-    if user.status != UserStatus::Active {
+    if caller.user.status != UserStatus::Active {
         return Err(Problem::auth_failed("User is inactive"));
     }
     Ok(())

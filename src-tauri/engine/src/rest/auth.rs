@@ -112,7 +112,7 @@ async fn update_full_name(
 }
 
 async fn ssh_key(caller: Caller) -> Json<Value> {
-    Json(json!({ "ssh_public_key": caller.keypair.ssh_public_key.unwrap_or_default() }))
+    Json(json!({ "ssh_public_key": caller.keypair.ssh_public_key.as_deref().unwrap_or_default() }))
 }
 
 fn both((public, private): (String, String)) -> Json<Value> {
