@@ -1,11 +1,12 @@
 //! The filter and order texts of lists (protocol page "GraphQL" §2):
 //! `(status == "RUNNING") & (name ilike "%abc%")`, `-created_at,+name`.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::record::Record;
+use super::record::Fields;
 
 /// Why a filter can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,17 +75,17 @@ impl Expression {
         }
     }
 
-    /// Whether a record passes.
-    pub(super) fn fits(&self, record: &Record) -> Result<bool, InvalidFilter> {
+    /// Whether a row passes.
+    pub(super) fn fits(&self, row: &impl Fields) -> Result<bool, InvalidFilter> {
         match self {
-            Self::Not(inner) => Ok(!inner.fits(record)?),
-            Self::And(one, other) => Ok(one.fits(record)? && other.fits(record)?),
-            Self::Or(one, other) => Ok(one.fits(record)? || other.fits(record)?),
+            Self::Not(inner) => Ok(!inner.fits(row)?),
+            Self::And(one, other) => Ok(one.fits(row)? && other.fits(row)?),
+            Self::Or(one, other) => Ok(one.fits(row)? || other.fits(row)?),
             Self::Compare(field, operator, wanted) => {
-                let value = record
-                    .get(field)
+                let value = row
+                    .field(field)
                     .ok_or_else(|| InvalidFilter::UnknownField(field.clone()))?;
-                Ok(compare(value, operator.0, wanted))
+                Ok(compare(&value, operator.0, wanted))
             }
         }
     }
@@ -247,8 +248,8 @@ fn like(text: &str, pattern: &str) -> bool {
     rest.ends_with(end)
 }
 
-/// Orders records by `-created_at,+name`; nulls come last.
-pub(super) fn sort(records: &mut [Record], text: &str) {
+/// The rows by `-created_at,+name`; nulls come last.
+pub(super) fn sorted<F: Fields>(rows: Vec<F>, text: &str) -> Vec<F> {
     let keys: Vec<(&str, bool)> = text
         .split(',')
         .map(str::trim)
@@ -258,9 +259,16 @@ pub(super) fn sort(records: &mut [Record], text: &str) {
             None => (key.trim_start_matches('+'), false),
         })
         .collect();
-    records.sort_by(|one, other| {
-        let by = |(key, down): &(&str, bool)| {
-            let (one, other) = (one.get(*key), other.get(*key));
+    let mut keyed: Vec<(Vec<Option<Value>>, F)> = rows
+        .into_iter()
+        .map(|row| {
+            let values = keys.iter().map(|(key, _)| row.field(key));
+            let values = values.map(|value| value.map(Cow::into_owned)).collect();
+            (values, row)
+        })
+        .collect();
+    keyed.sort_by(|(one, _), (other, _)| {
+        let by = |((_, down), (one, other)): (&(&str, bool), (&Option<Value>, &Option<Value>))| {
             let ordering = match (one, other) {
                 (Some(one), Some(other)) => match (one.is_null(), other.is_null()) {
                     (true, true) => Ordering::Equal,
@@ -273,10 +281,12 @@ pub(super) fn sort(records: &mut [Record], text: &str) {
             if *down { ordering.reverse() } else { ordering }
         };
         keys.iter()
+            .zip(one.iter().zip(other))
             .map(by)
             .find(|ordering| ordering.is_ne())
             .unwrap_or(Ordering::Equal)
     });
+    keyed.into_iter().map(|(_, row)| row).collect()
 }
 
 #[cfg(test)]
@@ -341,13 +351,10 @@ mod tests {
 
     #[test]
     fn orders() {
-        let mut records: Vec<Record> =
-            [("b", Some(1)), ("a", None), ("c", Some(2)), ("d", Some(1))]
-                .map(|(name, size)| {
-                    super::super::record::record(json!({ "name": name, "size": size }))
-                })
-                .into();
-        sort(&mut records, "-size, +name");
+        let records = [("b", Some(1)), ("a", None), ("c", Some(2)), ("d", Some(1))]
+            .map(|(name, size)| super::super::record::record(json!({ "name": name, "size": size })))
+            .into();
+        let records = sorted(records, "-size, +name");
         let names: Vec<_> = records
             .iter()
             .map(|record| record["name"].as_str().unwrap())

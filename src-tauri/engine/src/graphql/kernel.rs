@@ -4,7 +4,8 @@ use protocol::session::SessionStatus;
 use serde_json::{Value, json};
 
 use super::record::{Ask, Record, node, raw_id, record};
-use super::session::{Known, by_id, entered, iso, load, parent_id, parent_session};
+use super::session::{by_id, load, parent_id, parent_session};
+use super::session_record::{Known, entered, iso};
 use crate::error::Problem;
 use crate::store;
 use crate::store::kernel::Kernel;

@@ -11,6 +11,7 @@ mod image;
 mod image_change;
 mod kernel;
 mod mutation;
+mod plain;
 mod project;
 mod query;
 mod record;
@@ -18,11 +19,15 @@ mod registry;
 mod resource;
 mod schema;
 mod session;
+mod session_record;
 mod user;
 
+use async_graphql::parser::parse_query;
 use async_graphql::{Request, Response, ServerError, Variables};
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response as HttpResponse};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
@@ -47,17 +52,43 @@ struct Asked {
     operation_name: Option<String>,
 }
 
-async fn execute(app: App, caller: Caller, asked: Asked) -> Result<Response, Problem> {
-    let schema = schema::get()?;
-    let variables = Variables::from_json(asked.variables.unwrap_or_default());
-    let mut request = Request::new(asked.query)
-        .variables(variables)
+/// What a query came to.
+enum Outcome {
+    /// The whole answer as JSON, without errors.
+    Written(Vec<u8>),
+    Executed(Response),
+}
+
+async fn execute(app: App, caller: Caller, asked: Asked) -> Result<Outcome, Problem> {
+    let Asked {
+        query,
+        variables,
+        operation_name,
+    } = asked;
+    let variables = variables.unwrap_or_default();
+    let mut request = Request::new(query);
+    // What can't be parsed is refused in the words of the general way.
+    if let Ok(document) = parse_query(&request.query) {
+        let list = plain::recognise(&document, &variables).filter(|_| operation_name.is_none());
+        if let Some(list) = list
+            && let Ok(answer) = list.answer(&app, &caller).await
+        {
+            return Ok(Outcome::Written(answer));
+        }
+        request.set_parsed_query(document);
+    }
+    request = request
+        .variables(Variables::from_json(variables))
         .data(app)
         .data(caller);
-    if let Some(name) = asked.operation_name {
+    if let Some(name) = operation_name {
         request = request.operation_name(name);
     }
-    Ok(schema.execute(request).await)
+    Ok(Outcome::Executed(schema::get()?.execute(request).await))
+}
+
+fn written(answer: Vec<u8>) -> HttpResponse {
+    ([(CONTENT_TYPE, "application/json")], answer).into_response()
 }
 
 /// What is answered. Fields keep the order in which they were asked for: the official client prints
@@ -73,10 +104,14 @@ async fn lenient(
     State(app): State<App>,
     caller: Caller,
     Body(asked): Body<Asked>,
-) -> Result<Json<Answer>, Problem> {
-    let Response { data, errors, .. } = execute(app, caller, asked).await?;
-    let errors = (!errors.is_empty()).then_some(errors);
-    Ok(Json(Answer { data, errors }))
+) -> Result<HttpResponse, Problem> {
+    Ok(match execute(app, caller, asked).await? {
+        Outcome::Written(answer) => written(answer),
+        Outcome::Executed(Response { data, errors, .. }) => {
+            let errors = (!errors.is_empty()).then_some(errors);
+            Json(Answer { data, errors }).into_response()
+        }
+    })
 }
 
 /// The oldest endpoint: any failure is an HTTP 400.
@@ -84,10 +119,13 @@ async fn strict(
     State(app): State<App>,
     caller: Caller,
     Body(asked): Body<Asked>,
-) -> Result<Json<Answer>, Problem> {
-    let Response { data, errors, .. } = execute(app, caller, asked).await?;
+) -> Result<HttpResponse, Problem> {
+    let Response { data, errors, .. } = match execute(app, caller, asked).await? {
+        Outcome::Written(answer) => return Ok(written(answer)),
+        Outcome::Executed(response) => response,
+    };
     if errors.is_empty() {
-        return Ok(Json(Answer { data, errors: None }));
+        return Ok(Json(Answer { data, errors: None }).into_response());
     }
     Err(Problem::new(
         StatusCode::BAD_REQUEST,

@@ -1,5 +1,7 @@
 //! What resolvers take and give: arguments, records, pages of records.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -13,6 +15,18 @@ use crate::store::user::Role;
 
 /// The values of one object's fields by name. A field that it does not have is null.
 pub(super) type Record = Map<String, Value>;
+
+/// What a filter and an order look at.
+pub(super) trait Fields {
+    /// The field with this name; `None` when there is no such field.
+    fn field(&self, name: &str) -> Option<Cow<'_, Value>>;
+}
+
+impl Fields for Record {
+    fn field(&self, name: &str) -> Option<Cow<'_, Value>> {
+        self.get(name).map(Cow::Borrowed)
+    }
+}
 
 /// One question: to whom, by whom, with which arguments.
 pub(super) struct Ask<'a> {
@@ -82,26 +96,26 @@ impl Ask<'_> {
         matches!(self.caller.user.role, Role::Superadmin | Role::Admin)
     }
 
-    /// The records that the arguments `filter` and `order` leave, in their order.
-    pub(super) fn arranged(&self, mut records: Vec<Record>) -> Result<Vec<Record>, Problem> {
+    /// The rows that the arguments `filter` and `order` leave, in their order.
+    pub(super) fn arranged<F: Fields>(&self, mut rows: Vec<F>) -> Result<Vec<F>, Problem> {
         if let Some(text) = self.text("filter") {
             let expression = Expression::parse(text)
                 .map_err(|error| Problem::invalid_params(format!("filter: {error}")))?;
-            let mut kept = Vec::with_capacity(records.len());
-            for record in records {
+            let mut kept = Vec::with_capacity(rows.len());
+            for row in rows {
                 let fits = expression
-                    .fits(&record)
+                    .fits(&row)
                     .map_err(|error| Problem::invalid_params(format!("filter: {error}")))?;
                 if fits {
-                    kept.push(record);
+                    kept.push(row);
                 }
             }
-            records = kept;
+            rows = kept;
         }
-        if let Some(text) = self.text("order") {
-            filter::sort(&mut records, text);
+        match self.text("order") {
+            Some(text) => Ok(filter::sorted(rows, text)),
+            None => Ok(rows),
         }
-        Ok(records)
     }
 
     /// The page that `limit` and `offset` ask for.

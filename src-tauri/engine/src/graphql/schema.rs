@@ -1,6 +1,6 @@
 //! Makes `schema.graphql` answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use async_graphql::dynamic::{
@@ -88,6 +88,40 @@ fn build() -> Result<Schema, String> {
     }
     schema.finish().map_err(|error| error.to_string())
 }
+
+/// The type of a field that a list shows as it is: no arguments, no object behind it.
+pub(super) fn plain_type(object: &str, field: &str) -> Option<&'static TypeRef> {
+    PLAIN.get(object)?.get(field)
+}
+
+/// [`plain_type`] of each object.
+static PLAIN: LazyLock<HashMap<String, HashMap<String, TypeRef>>> = LazyLock::new(|| {
+    let objects = parse_schema(SOURCE).map(|document| document.definitions);
+    let objects: Vec<_> = objects
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|definition| match definition {
+            TypeSystemDefinition::Type(one) => match one.node.kind {
+                TypeKind::Object(object) => Some((one.node.name.node.to_string(), object)),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    let names: BTreeSet<String> = objects.iter().map(|(name, _)| name.clone()).collect();
+    let plain = |field: FieldDefinition| {
+        let kind = type_ref(&field.ty.node);
+        (field.arguments.is_empty() && !names.contains(kind.type_name()))
+            .then(|| (field.name.node.to_string(), kind))
+    };
+    objects
+        .into_iter()
+        .map(|(name, object)| {
+            let fields = object.fields.into_iter().map(|field| field.node);
+            (name, fields.filter_map(plain).collect())
+        })
+        .collect()
+});
 
 fn type_ref(kind: &Type) -> TypeRef {
     let base = match &kind.base {
@@ -193,13 +227,23 @@ fn field_value(
         (Json::Object(record), TypeRef::Named(name)) if objects.contains(name.as_ref()) => {
             Some(FieldValue::owned_any::<Record>(record))
         }
-        (Json::String(text), _) => Some(FieldValue::value(text)),
-        (value, TypeRef::Named(name)) if name == JSON_STRING => {
-            Some(FieldValue::value(value.to_string()))
-        }
-        (value, _) => Some(FieldValue::value(
-            Value::from_json(value).unwrap_or_default(),
+        (value, kind) => Some(FieldValue::value(
+            Value::from_json(plain_value(value, kind)).unwrap_or_default(),
         )),
+    }
+}
+
+/// A value that is no object of the schema, as an answer says it.
+pub(super) fn plain_value(value: Json, kind: &TypeRef) -> Json {
+    match (value, kind) {
+        (value @ (Json::Null | Json::String(_)), _) => value,
+        (value, TypeRef::NonNull(inner)) => plain_value(value, inner),
+        (Json::Array(items), TypeRef::List(inner)) => items
+            .into_iter()
+            .map(|item| plain_value(item, inner))
+            .collect(),
+        (value, TypeRef::Named(name)) if name == JSON_STRING => value.to_string().into(),
+        (value, _) => value,
     }
 }
 

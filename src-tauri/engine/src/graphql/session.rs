@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use db::rusqlite::Connection;
 use protocol::session::SessionStatus;
@@ -9,69 +10,125 @@ use protocol::slots::ResourceSlots;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::record::{Ask, Record, node, raw_id, record};
+use super::record::{Ask, Record, node, raw_id};
+use super::session_record::{self, Known, session_record};
 use crate::error::Problem;
+use crate::store;
 use crate::store::kernel::Kernel;
 use crate::store::project::Project;
 use crate::store::session::{Filter, Session};
 use crate::store::user::User;
-use crate::store::{self, At};
 
 const NODE: &str = "ComputeSessionNode";
-
-/// A session with what its record needs besides.
-pub(super) struct Known {
-    pub(super) session: Session,
-    pub(super) kernels: Vec<Kernel>,
-    user: Option<User>,
-    project: Option<Project>,
-}
 
 /// Loads the sessions of a filter, newest first.
 pub(super) async fn load(ask: &Ask<'_>, filter: Filter) -> Result<Vec<Known>, Problem> {
     ask.app
         .store
-        .read(move |db| know(db, store::session::list(db, &filter, None, 0)?))
-        .await
-}
-
-/// Loads one page of the sessions of a filter, newest first, and how many there are in all.
-async fn load_page(
-    ask: &Ask<'_>,
-    filter: Filter,
-    limit: u32,
-    offset: u32,
-) -> Result<(Vec<Known>, u32), Problem> {
-    ask.app
-        .store
         .read(move |db| {
-            let sessions = store::session::list(db, &filter, Some(limit), offset)?;
-            Ok((know(db, sessions)?, store::session::count(db, &filter)?))
+            let mut known = know(db, store::session::list(db, &filter, None, 0)?)?;
+            add_kernels(db, &mut known)?;
+            Ok(known)
         })
         .await
 }
 
+/// The sessions with their owners and projects, without their kernels.
 fn know(db: &Connection, sessions: Vec<Session>) -> Result<Vec<Known>, Problem> {
-    let mut users: HashMap<Uuid, Option<User>> = HashMap::new();
-    let mut projects: HashMap<Uuid, Option<Project>> = HashMap::new();
+    let mut users: HashMap<Uuid, Option<Arc<User>>> = HashMap::new();
+    let mut projects: HashMap<Uuid, Option<Arc<Project>>> = HashMap::new();
     let mut known = Vec::with_capacity(sessions.len());
     for session in sessions {
         let user = match users.entry(session.user) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(store::user::get(db, session.user)?),
+            Entry::Vacant(unknown) => {
+                unknown.insert(store::user::get(db, session.user)?.map(Arc::new))
+            }
         };
         let project = match projects.entry(session.project) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(store::project::get(db, session.project)?),
+            Entry::Vacant(unknown) => {
+                unknown.insert(store::project::get(db, session.project)?.map(Arc::new))
+            }
         };
         known.push(Known {
-            kernels: store::kernel::of_session(db, session.id)?,
+            kernels: Vec::new(),
             user: user.clone(),
             project: project.clone(),
             session,
         });
     }
     Ok(known)
+}
+
+fn add_kernels(db: &Connection, known: &mut [Known]) -> Result<(), Problem> {
+    let ids: Vec<Uuid> = known.iter().map(|one| one.session.id).collect();
+    let mut by_session: HashMap<Uuid, Vec<Kernel>> = HashMap::new();
+    for kernel in store::kernel::of_sessions(db, &ids)? {
+        by_session.entry(kernel.session).or_default().push(kernel);
+    }
+    for one in known {
+        one.kernels = by_session.remove(&one.session.id).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// One page of a list, and how many there are in all.
+pub(super) struct Page {
+    pub(super) items: Vec<Known>,
+    pub(super) total_count: usize,
+}
+
+/// The page that the arguments of `compute_session_list` ask for.
+pub(super) async fn page(ask: &Ask<'_>) -> Result<Page, Problem> {
+    let filter = filter(ask)?;
+    let (limit, offset) = ask.window();
+    // Where nothing but a page is asked for, the database cuts it: ten thousand sessions are not
+    // read for a hundred.
+    let newest_first = matches!(ask.text("order"), None | Some("-created_at"));
+    if ask.text("filter").is_none() && newest_first {
+        return ask
+            .app
+            .store
+            .read(move |db| {
+                let sessions = store::session::list(db, &filter, Some(limit), offset)?;
+                let mut items = know(db, sessions)?;
+                add_kernels(db, &mut items)?;
+                let total_count = store::session::count(db, &filter)? as usize;
+                Ok(Page { items, total_count })
+            })
+            .await;
+    }
+    let by_kernel = ["filter", "order"]
+        .into_iter()
+        .filter_map(|name| ask.text(name))
+        .any(session_record::mentions_kernels);
+    let all = if by_kernel {
+        load(ask, filter).await?
+    } else {
+        ask.app
+            .store
+            .read(move |db| know(db, store::session::list(db, &filter, None, 0)?))
+            .await?
+    };
+    let all = ask.arranged(all)?;
+    let total_count = all.len();
+    let mut items: Vec<Known> = all
+        .into_iter()
+        .skip(offset as usize)
+        .take(limit as usize)
+        .collect();
+    if !by_kernel {
+        items = ask
+            .app
+            .store
+            .read(move |db| -> Result<_, Problem> {
+                add_kernels(db, &mut items)?;
+                Ok(items)
+            })
+            .await?;
+    }
+    Ok(Page { items, total_count })
 }
 
 /// The session with this id, if the caller may see it.
@@ -157,123 +214,6 @@ fn apply_scope(filter: &mut Filter, scope: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// When a status was last entered.
-pub(super) fn entered(session: &Session, status: SessionStatus) -> Option<&String> {
-    session.status_history.get(status.as_str())
-}
-
-pub(super) fn iso(at: Option<At>) -> Option<String> {
-    at.map(At::iso)
-}
-
-fn session_record(known: &Known) -> Record {
-    let mut record = asked_for(known);
-    record.extend(lived(known));
-    record
-}
-
-/// The part of a session's record that never changes.
-fn asked_for(known: &Known) -> Record {
-    let Known {
-        session,
-        user,
-        project,
-        ..
-    } = known;
-    let email = user.as_ref().map(|user| &user.email);
-    let mounts: Vec<&String> = session.mounts.iter().map(|mount| &mount.name).collect();
-    let folders: Vec<String> = session
-        .mounts
-        .iter()
-        .map(|mount| mount.folder.to_string())
-        .collect();
-    let requested = (0..session.cluster_size).fold(ResourceSlots::default(), |sum, _| {
-        sum.plus(&session.requested_slots)
-    });
-    record(json!({
-        "id": session.id,
-        "session_id": session.id,
-        "tag": session.tag,
-        "name": session.name,
-        "type": session.kind.as_str().to_uppercase(),
-        "image": session.image,
-        "image_references": [session.image],
-        "architecture": session.architecture,
-        "registry": session.image.split('/').next(),
-        "cluster_template": null,
-        "cluster_mode": session.cluster_mode,
-        "cluster_size": session.cluster_size,
-        "domain_name": session.domain,
-        "group_name": project.as_ref().map(|project| &project.name),
-        "group_id": session.project,
-        "project_id": session.project,
-        "user_email": email,
-        "full_name": user.as_ref().map(|user| &user.full_name),
-        "user_id": session.user,
-        "access_key": session.access_key,
-        "created_user_email": email,
-        "created_user_id": session.user,
-        "created_at": session.created_at.iso(),
-        "starts_at": iso(session.starts_at),
-        "startup_command": session.startup_command,
-        "resource_opts": session.resource_opts,
-        "scaling_group": session.resource_group,
-        "mounts": mounts,
-        "vfolder_mounts": folders,
-        "requested_slots": requested,
-        "permissions": ["read_attribute", "update_attribute", "delete_session", "start_app"],
-    }))
-}
-
-/// The part of a session's record that its life changes.
-fn lived(known: &Known) -> Record {
-    let Known {
-        session, kernels, ..
-    } = known;
-    let main = kernels.first();
-    let agents: Vec<&String> = kernels
-        .iter()
-        .filter_map(|kernel| kernel.agent.as_ref())
-        .collect();
-    let service_ports: Vec<Value> = main
-        .map(|kernel| kernel.service_ports.as_slice())
-        .unwrap_or_default()
-        .iter()
-        .map(|port| {
-            json!({
-                "name": port.name,
-                "protocol": port.protocol,
-                "container_ports": port.ports,
-                "host_ports": [],
-                "is_inference": false,
-            })
-        })
-        .collect();
-    record(json!({
-        "main_kernel_id": main.map(|kernel| kernel.id),
-        "main_kernel_role": "COMPUTE",
-        "priority": session.priority,
-        "status": session.status,
-        "status_changed": entered(session, session.status),
-        "status_info": session.status_info,
-        "status_data": session.status_data,
-        "status_history": session.status_history,
-        "terminated_at": iso(session.terminated_at),
-        "scheduled_at": entered(session, SessionStatus::Scheduled),
-        "result": session.result.as_str().to_uppercase(),
-        "commit_status": "ready",
-        "abusing_reports": [],
-        "agent_ids": agents,
-        "agent_id": agents.first(),
-        "agents": agents,
-        "service_ports": service_ports,
-        "occupying_slots": session.occupied_slots,
-        "occupied_slots": session.occupied_slots,
-        "num_queries": session.num_queries,
-        "inference_metrics": null,
-    }))
-}
-
 /// What the idle checks found last.
 pub(super) fn idle_checks(ask: &Ask<'_>, parent: &Record) -> Value {
     parent_id(parent).map_or_else(|| json!({}), |id| ask.app.idle.report(id))
@@ -306,22 +246,14 @@ pub(super) async fn changed(ask: &Ask<'_>, id: Uuid) -> Result<Value, Problem> {
 }
 
 pub(super) async fn list(ask: &Ask<'_>) -> Result<Value, Problem> {
-    // Where nothing but a page is asked for, the database cuts it: ten thousand sessions are not
-    // read for a hundred.
-    let newest_first = matches!(ask.text("order"), None | Some("-created_at"));
-    if ask.text("filter").is_none() && newest_first {
-        let (limit, offset) = ask.window();
-        let (known, total_count) = load_page(ask, filter(ask)?, limit, offset).await?;
-        let items: Vec<Record> = known.iter().map(session_record).collect();
-        return Ok(json!({ "items": items, "total_count": total_count }));
-    }
-    ask.page(
-        load(ask, filter(ask)?)
-            .await?
-            .iter()
-            .map(session_record)
-            .collect(),
-    )
+    let Page { items, total_count } = page(ask).await?;
+    let items = items
+        .iter()
+        .map(|known| Value::Object(session_record(known)));
+    let mut page = Record::new();
+    page.insert("items".into(), items.collect());
+    page.insert("total_count".into(), total_count.into());
+    Ok(page.into())
 }
 
 pub(super) async fn nodes(ask: &Ask<'_>) -> Result<Value, Problem> {

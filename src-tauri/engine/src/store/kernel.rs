@@ -127,6 +127,17 @@ pub(crate) fn of_session(db: &Connection, session: Uuid) -> Result<Vec<Kernel>> 
     .collect()
 }
 
+/// The kernels of several sessions, the main one of each before its others.
+pub(crate) fn of_sessions(db: &Connection, sessions: &[Uuid]) -> Result<Vec<Kernel>> {
+    let ids: Vec<String> = sessions.iter().map(Uuid::to_string).collect();
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM kernel WHERE session IN (SELECT value FROM json_each(?1))
+         ORDER BY session, local_rank"
+    ))?
+    .query_map([Json(ids)], read)?
+    .collect()
+}
+
 /// Kernels that hold resources, whatever session they belong to.
 pub(crate) fn occupying(db: &Connection) -> Result<Vec<Kernel>> {
     db.prepare_cached(&format!(

@@ -322,11 +322,14 @@ pub(crate) fn list(
     limit: Option<u32>,
     offset: u32,
 ) -> Result<Vec<Session>> {
-    let (conditions, values) = filter.conditions();
-    let limit = limit.map_or(-1, i64::from);
-    db.prepare(&format!(
+    let (conditions, mut values) = filter.conditions();
+    values.push(Box::new(limit.map_or(-1, i64::from)));
+    values.push(Box::new(offset));
+    db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM session WHERE {conditions}
-         ORDER BY created_at DESC, id LIMIT {limit} OFFSET {offset}"
+         ORDER BY created_at DESC, id LIMIT ?{} OFFSET ?{}",
+        values.len() - 1,
+        values.len()
     ))?
     .query_map(db::rusqlite::params_from_iter(values), read)?
     .collect()
@@ -335,11 +338,8 @@ pub(crate) fn list(
 /// How many sessions [`list`] would find without limit.
 pub(crate) fn count(db: &Connection, filter: &Filter) -> Result<u32> {
     let (conditions, values) = filter.conditions();
-    db.query_row(
-        &format!("SELECT count(*) FROM session WHERE {conditions}"),
-        db::rusqlite::params_from_iter(values),
-        |row| row.get(0),
-    )
+    db.prepare_cached(&format!("SELECT count(*) FROM session WHERE {conditions}"))?
+        .query_row(db::rusqlite::params_from_iter(values), |row| row.get(0))
 }
 
 /// Counts a query that a session executed.
