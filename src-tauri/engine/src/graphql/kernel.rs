@@ -1,7 +1,10 @@
 //! Kernels as GraphQL objects; the protocol also says "containers".
 
+use std::collections::HashMap;
+
 use protocol::session::SessionStatus;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::record::{Ask, Record, node, raw_id, record};
 use super::session::{by_id, load, parent_id, parent_session};
@@ -53,12 +56,30 @@ fn kernel_record(session: &Session, kernel: &Kernel) -> Record {
     }))
 }
 
-fn kernel_records(known: &Known) -> Vec<Record> {
-    known
-        .kernels
+/// The kernels of the sessions, in the sessions' order.
+async fn kernel_records(
+    ask: &Ask<'_>,
+    known: impl IntoIterator<Item = Known>,
+) -> Result<Vec<Record>, Problem> {
+    let sessions: Vec<Session> = known.into_iter().map(|one| one.session).collect();
+    let ids: Vec<Uuid> = sessions.iter().map(|session| session.id).collect();
+    let kernels = ask
+        .app
+        .store
+        .read(move |db| -> Result<_, Problem> { Ok(store::kernel::of_sessions(db, &ids)?) })
+        .await?;
+    let mut records: HashMap<Uuid, Vec<Record>> = HashMap::new();
+    let by_id: HashMap<Uuid, &Session> = sessions.iter().map(|one| (one.id, one)).collect();
+    for kernel in &kernels {
+        if let Some(session) = by_id.get(&kernel.session) {
+            let own = records.entry(session.id).or_default();
+            own.push(kernel_record(session, kernel));
+        }
+    }
+    Ok(sessions
         .iter()
-        .map(|kernel| kernel_record(&known.session, kernel))
-        .collect()
+        .flat_map(|session| records.remove(&session.id).unwrap_or_default())
+        .collect())
 }
 
 fn kernels_as_nodes(records: Vec<Record>) -> Vec<Record> {
@@ -86,7 +107,7 @@ pub(super) async fn one(ask: &Ask<'_>) -> Result<Value, Problem> {
 
 pub(super) async fn list(ask: &Ask<'_>) -> Result<Value, Problem> {
     let known = by_id(ask, ask.uuid("session_id")?).await?;
-    let mut records = known.as_ref().map(kernel_records).unwrap_or_default();
+    let mut records = kernel_records(ask, known).await?;
     if let Some(role) = ask.text("role") {
         records.retain(|record| record.get("role").and_then(Value::as_str) == Some(role));
     }
@@ -95,16 +116,12 @@ pub(super) async fn list(ask: &Ask<'_>) -> Result<Value, Problem> {
 
 pub(super) async fn containers(ask: &Ask<'_>, parent: &Record) -> Result<Value, Problem> {
     let known = parent_session(ask, parent).await?;
-    Ok(json!(
-        known.as_ref().map(kernel_records).unwrap_or_default()
-    ))
+    Ok(json!(kernel_records(ask, known).await?))
 }
 
 pub(super) async fn nodes(ask: &Ask<'_>, parent: &Record) -> Result<Value, Problem> {
     let known = parent_session(ask, parent).await?;
-    ask.connection(kernels_as_nodes(
-        known.as_ref().map(kernel_records).unwrap_or_default(),
-    ))
+    ask.connection(kernels_as_nodes(kernel_records(ask, known).await?))
 }
 
 /// What a running kernel measures now; null when it does not run.
@@ -141,7 +158,9 @@ async fn agent_kernels(ask: &Ask<'_>, parent: &Record) -> Result<Vec<Record>, Pr
     )
     .await?;
     let here = |record: &Record| record.get("agent").and_then(Value::as_str) == Some(&agent);
-    Ok(known.iter().flat_map(kernel_records).filter(here).collect())
+    let mut records = kernel_records(ask, known).await?;
+    records.retain(here);
+    Ok(records)
 }
 
 pub(super) async fn on_agent(ask: &Ask<'_>, parent: &Record) -> Result<Value, Problem> {

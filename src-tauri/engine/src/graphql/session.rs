@@ -14,7 +14,7 @@ use super::record::{Ask, Record, node, raw_id};
 use super::session_record::{self, Known, session_record};
 use crate::error::Problem;
 use crate::store;
-use crate::store::kernel::Kernel;
+use crate::store::kernel::ListedKernel;
 use crate::store::project::Project;
 use crate::store::session::{Filter, Session};
 use crate::store::user::User;
@@ -63,8 +63,8 @@ fn know(db: &Connection, sessions: Vec<Session>) -> Result<Vec<Known>, Problem> 
 
 fn add_kernels(db: &Connection, known: &mut [Known]) -> Result<(), Problem> {
     let ids: Vec<Uuid> = known.iter().map(|one| one.session.id).collect();
-    let mut by_session: HashMap<Uuid, Vec<Kernel>> = HashMap::new();
-    for kernel in store::kernel::of_sessions(db, &ids)? {
+    let mut by_session: HashMap<Uuid, Vec<ListedKernel>> = HashMap::new();
+    for kernel in store::kernel::listed(db, &ids)? {
         by_session.entry(kernel.session).or_default().push(kernel);
     }
     for one in known {

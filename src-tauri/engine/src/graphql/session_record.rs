@@ -4,13 +4,15 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use protocol::service_port::{ServicePort, ServiceProtocol};
 use protocol::session::SessionStatus;
 use protocol::slots::ResourceSlots;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::record::{Fields, Record};
 use crate::store::At;
-use crate::store::kernel::Kernel;
+use crate::store::kernel::ListedKernel;
 use crate::store::project::Project;
 use crate::store::session::Session;
 use crate::store::user::User;
@@ -19,7 +21,7 @@ use crate::store::user::User;
 pub(super) struct Known {
     pub(super) session: Session,
     /// The main one first.
-    pub(super) kernels: Vec<Kernel>,
+    pub(super) kernels: Vec<ListedKernel>,
     pub(super) user: Option<Arc<User>>,
     pub(super) project: Option<Arc<Project>>,
 }
@@ -136,7 +138,7 @@ pub(super) fn field(known: &Known, name: &str) -> Option<Value> {
         "created_at" => session.created_at.iso().into(),
         "starts_at" => json!(iso(session.starts_at)),
         "startup_command" => json!(session.startup_command),
-        "resource_opts" => json!(session.resource_opts),
+        "resource_opts" => text(&session.resource_opts),
         "scaling_group" => json!(session.resource_group),
         "mounts" => session
             .mounts
@@ -148,7 +150,7 @@ pub(super) fn field(known: &Known, name: &str) -> Option<Value> {
             .iter()
             .map(|mount| mount.folder.to_string())
             .collect(),
-        "requested_slots" => json!(requested(session)),
+        "requested_slots" => text(&requested(session)),
         "permissions" => {
             json!([
                 "read_attribute",
@@ -175,8 +177,9 @@ fn lived(known: &Known, name: &str) -> Option<Value> {
         "status" => json!(session.status),
         "status_changed" => json!(entered(session, session.status)),
         "status_info" => json!(session.status_info),
-        "status_data" => session.status_data.clone(),
-        "status_history" => json!(session.status_history),
+        "status_data" if session.status_data.is_null() => Value::Null,
+        "status_data" => text(&session.status_data),
+        "status_history" => text(&session.status_history),
         "terminated_at" => json!(iso(session.terminated_at)),
         "scheduled_at" => json!(entered(session, SessionStatus::Scheduled)),
         "result" => session.result.as_str().to_uppercase().into(),
@@ -184,8 +187,8 @@ fn lived(known: &Known, name: &str) -> Option<Value> {
         "abusing_reports" => json!([]),
         "agent_ids" | "agents" => agents.collect(),
         "agent_id" => json!(agents.next()),
-        "service_ports" => main.map_or_else(|| json!([]), service_ports),
-        "occupying_slots" | "occupied_slots" => json!(session.occupied_slots),
+        "service_ports" => text(&main.map(service_ports).unwrap_or_default()),
+        "occupying_slots" | "occupied_slots" => text(&session.occupied_slots),
         "num_queries" => json!(session.num_queries),
         _ => return None,
     })
@@ -198,20 +201,30 @@ fn requested(session: &Session) -> ResourceSlots {
     })
 }
 
-fn service_ports(kernel: &Kernel) -> Value {
-    kernel
-        .service_ports
-        .iter()
-        .map(|port| {
-            json!({
-                "name": port.name,
-                "protocol": port.protocol,
-                "container_ports": port.ports,
-                "host_ports": [],
-                "is_inference": false,
-            })
-        })
-        .collect()
+/// A service port as the manager shows it in a list.
+#[derive(Serialize)]
+struct ShownPort {
+    name: String,
+    protocol: ServiceProtocol,
+    container_ports: Vec<u16>,
+    host_ports: [u16; 0],
+    is_inference: bool,
+}
+
+fn service_ports(kernel: &ListedKernel) -> Vec<ShownPort> {
+    let shown = |port: ServicePort| ShownPort {
+        name: port.name,
+        protocol: port.protocol,
+        container_ports: port.ports,
+        host_ports: [],
+        is_inference: false,
+    };
+    kernel.service_ports().into_iter().map(shown).collect()
+}
+
+/// What the schema calls a `JSONString`, without a detour over its values.
+fn text(value: &impl Serialize) -> Value {
+    serde_json::to_string(value).map_or(Value::Null, Value::String)
 }
 
 impl Fields for Known {

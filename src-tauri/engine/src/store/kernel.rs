@@ -138,6 +138,41 @@ pub(crate) fn of_sessions(db: &Connection, sessions: &[Uuid]) -> Result<Vec<Kern
     .collect()
 }
 
+/// What a list of sessions shows of a kernel; statistics, the largest part of a row, stay unread.
+#[derive(Debug, Clone)]
+pub(crate) struct ListedKernel {
+    pub(crate) id: Uuid,
+    pub(crate) session: Uuid,
+    pub(crate) agent: Option<String>,
+    /// JSON of `Vec<ServicePort>`: read when somebody looks.
+    service_ports: String,
+}
+
+impl ListedKernel {
+    /// Its service ports; none when they can't be read.
+    pub(crate) fn service_ports(&self) -> Vec<ServicePort> {
+        serde_json::from_str(&self.service_ports).unwrap_or_default()
+    }
+}
+
+/// The kernels of several sessions for a list, the main one of each before its others.
+pub(crate) fn listed(db: &Connection, sessions: &[Uuid]) -> Result<Vec<ListedKernel>> {
+    let ids: Vec<String> = sessions.iter().map(Uuid::to_string).collect();
+    db.prepare_cached(
+        "SELECT id, session, agent, service_ports FROM kernel
+         WHERE session IN (SELECT value FROM json_each(?1)) ORDER BY session, local_rank",
+    )?
+    .query_map([Json(ids)], |row| {
+        Ok(ListedKernel {
+            id: row.get::<_, Id>(0)?.0,
+            session: row.get::<_, Id>(1)?.0,
+            agent: row.get(2)?,
+            service_ports: row.get(3)?,
+        })
+    })?
+    .collect()
+}
+
 /// Kernels that hold resources, whatever session they belong to.
 pub(crate) fn occupying(db: &Connection) -> Result<Vec<Kernel>> {
     db.prepare_cached(&format!(
