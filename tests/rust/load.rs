@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::computer::Computer;
 use tests::manager::Manager;
-use tests::process::{program, run};
+use tests::process::run;
 
 /// Signed requests in a second, over [`CONNECTIONS`], on two cores.
 const REQUESTS: f64 = 20_000.0;
@@ -170,6 +170,75 @@ fn held(pid: u64) -> Result<(usize, usize, u64)> {
     Ok((count("fd")?, count("task")?, memory))
 }
 
+/// Sessions of users who are away, at once.
+const IDLE: usize = 100;
+
+/// Processor time of all processes of the home since their start, in seconds, and the memory that
+/// they hold, in MiB.
+fn cost(computer: &Computer) -> Result<(f64, f64)> {
+    let (mut ticks, mut memory) = (0.0, 0.0);
+    for (pid, _) in computer.processes() {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        ticks += fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+        memory += held(pid)?.2 as f64 / 1024.0;
+    }
+    Ok((ticks / 100.0, memory))
+}
+
+/// Processes that only sessions have.
+fn of_sessions(computer: &Computer) -> Vec<(u64, String)> {
+    let mut processes = computer.processes();
+    processes.retain(|(_, command)| {
+        ["gangway-runner", "bwrap", "pasta"]
+            .iter()
+            .any(|program| command.contains(program))
+    });
+    processes
+}
+
+#[test]
+#[ignore = "long, and for release builds"]
+fn a_hundred_idle_sessions() -> Result<()> {
+    let computer = Computer::logged_in()?;
+    computer.gangway(&["engine", "stop"])?;
+    let config = computer.home().path("gangway/config/config.toml");
+    let before = fs::read_to_string(&config).unwrap_or_default();
+    let overcommitted = format!("cpu_overcommit = {IDLE}\nmem_overcommit = {IDLE}\n{before}");
+    fs::write(&config, overcommitted)?;
+    computer.gangway(&["engine", "start"])?;
+    let begun = Instant::now();
+    for number in 0..IDLE {
+        computer.launch(&format!("idle-{number}"), &[])?;
+    }
+    let launched = begun.elapsed();
+    let (begin, _) = cost(&computer)?;
+    let rest = Duration::from_secs(20);
+    std::thread::sleep(rest);
+    let (end, memory) = cost(&computer)?;
+    println!(
+        "{IDLE} idle sessions: launched in {launched:.1?}, {memory:.0} MiB in all, {:.1} % of a core",
+        100.0 * (end - begin) / rest.as_secs_f64()
+    );
+    ensure!(
+        of_sessions(&computer).len() >= IDLE,
+        "{:?}",
+        of_sessions(&computer)
+    );
+    for number in [0, IDLE / 2, IDLE - 1] {
+        let name = format!("idle-{number}");
+        let said = computer.gangway(&["session", "exec", &name, "--", "echo", &name])?;
+        ensure!(said.to_string().contains(&name), "{said}");
+    }
+    for number in 0..IDLE {
+        computer.gangway(&["session", "rm", "--yes", &format!("idle-{number}")])?;
+    }
+    let left = of_sessions(&computer);
+    ensure!(left.is_empty(), "still running: {left:?}");
+    Ok(())
+}
+
 #[test]
 #[ignore = "long, and for release builds"]
 fn a_thousand_sessions_leave_nothing() -> Result<()> {
@@ -208,11 +277,7 @@ fn a_thousand_sessions_leave_nothing() -> Result<()> {
         after.2 <= before.2 + 20 * 1024,
         "memory: {before:?} {after:?}"
     );
-    let left = computer.home().processes("gangway-runner");
-    ensure!(
-        left.is_empty(),
-        "{} still runs: {left:?}",
-        program("gangway-runner").display()
-    );
+    let left = of_sessions(&computer);
+    ensure!(left.is_empty(), "still running: {left:?}");
     Ok(())
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use engine::Options;
-use runtime::Runtimes;
 use runtime::container::{ContainerConfig, Containers};
 use runtime::sandbox::{self, Host, Sandbox, SandboxConfig};
+use runtime::{Overcommit, Runtimes};
 use settings::{ContainerSocket, Paths, Program};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
@@ -87,8 +87,13 @@ async fn run(paths: Paths, listen: SocketAddr) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let runner = settings::find(Program::Runner)?;
-    let kernels = SandboxConfig::new(&paths.engine_dir, paths.runtime_dir.join("k"), runner);
-    let containers = containers(&paths, &kernels)?;
+    let config = settings::Config::load(&paths)?;
+    let mut kernels = SandboxConfig::new(&paths.engine_dir, paths.runtime_dir.join("k"), runner);
+    kernels.overcommit = Overcommit {
+        cpu: config.cpu_overcommit()?,
+        mem: config.mem_overcommit()?,
+    };
+    let containers = containers(&config, &kernels)?;
     let runtime = Arc::new(Runtimes::new(Sandbox::open(kernels)?, containers));
     let engine = engine::start(Options {
         data_dir: paths.engine_dir.clone(),
@@ -112,8 +117,8 @@ async fn run(paths: Paths, listen: SocketAddr) -> Result<()> {
 }
 
 /// Containers, where the configuration or the computer names a container engine.
-fn containers(paths: &Paths, sandbox: &SandboxConfig) -> Result<Option<Containers>> {
-    let socket = match settings::Config::load(paths)?.container_socket() {
+fn containers(config: &settings::Config, sandbox: &SandboxConfig) -> Result<Option<Containers>> {
+    let socket = match config.container_socket() {
         Some(ContainerSocket::Off) => None,
         Some(ContainerSocket::At(path)) => Some(path),
         None => Containers::find_socket(),

@@ -220,10 +220,28 @@ pub struct Node {
     pub cpu: u32,
     /// Memory in bytes.
     pub mem: u64,
+    /// How often cores and memory are given out.
+    pub overcommit: Overcommit,
     /// Other resources by slot name (`cuda.device`), none without such devices.
     pub accelerators: std::collections::BTreeMap<String, f64>,
     /// Metrics of the machine as a whole, in the form of the agent's `live_stat.node`.
     pub live: std::collections::BTreeMap<String, Metric>,
+}
+
+/// How many times the same core, or the same byte of memory, may be promised to sessions: sessions
+/// that mostly wait for their users leave a machine idle otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overcommit {
+    /// Of cores; 1 is one session for each core.
+    pub cpu: u32,
+    /// Of memory; more than 1 risks sessions being killed for memory.
+    pub mem: u32,
+}
+
+impl Default for Overcommit {
+    fn default() -> Self {
+        Self { cpu: 1, mem: 1 }
+    }
 }
 
 /// A user and group of the host, by number.

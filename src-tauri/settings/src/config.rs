@@ -92,8 +92,8 @@ pub struct Account {
 /// The file as it is now, and what is to be written back.
 #[derive(Debug)]
 pub struct Config {
-    path: PathBuf,
-    document: DocumentMut,
+    pub(super) path: PathBuf,
+    pub(super) document: DocumentMut,
 }
 
 impl Config {
@@ -218,38 +218,6 @@ impl Config {
         if self.current() == name {
             self.set_current(LOCAL_PROFILE);
         }
-    }
-
-    /// Directories outside of the home in which Python environments lie that sessions of this
-    /// computer may be shown: the absolute paths of `environment_places`.
-    #[must_use]
-    pub fn environment_places(&self) -> Vec<PathBuf> {
-        let written = self
-            .document
-            .get("environment_places")
-            .and_then(Item::as_array);
-        written
-            .into_iter()
-            .flatten()
-            .filter_map(|place| place.as_str())
-            .map(PathBuf::from)
-            .filter(|place| place.is_absolute())
-            .collect()
-    }
-
-    /// Where the API socket of Docker or Podman is, by `container_socket`: an absolute path, with or
-    /// without `unix://`, or `none`. Absent: it is looked for.
-    #[must_use]
-    pub fn container_socket(&self) -> Option<ContainerSocket> {
-        let written = self
-            .document
-            .get("container_socket")
-            .and_then(Item::as_str)?;
-        if written == "none" {
-            return Some(ContainerSocket::Off);
-        }
-        let path = PathBuf::from(written.strip_prefix("unix://").unwrap_or(written));
-        path.is_absolute().then_some(ContainerSocket::At(path))
     }
 
     /// The user's preferences, kept in one table.

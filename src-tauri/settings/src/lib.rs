@@ -4,6 +4,7 @@
 //! `config.toml` (edited in place, comments kept), and how the product's own programs are found.
 
 mod config;
+mod engine;
 mod paths;
 mod programs;
 

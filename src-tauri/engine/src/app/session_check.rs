@@ -352,9 +352,13 @@ fn room(asked: &Asked<'_>) -> Result<(), Problem> {
     }
 }
 
-/// What a machine has, as slots.
+/// What a machine gives out, as slots.
 pub(crate) fn capacity(node: &Node) -> ResourceSlots {
-    let mut slots = ResourceSlots::cpu_mem(u64::from(node.cpu), BinarySize(node.mem));
+    let times = node.overcommit;
+    let mut slots = ResourceSlots::cpu_mem(
+        u64::from(node.cpu) * u64::from(times.cpu),
+        BinarySize(node.mem.saturating_mul(u64::from(times.mem))),
+    );
     for (slot, amount) in &node.accelerators {
         if let Ok(quantity) = amount.to_string().parse() {
             slots.0.insert(slot.clone(), quantity);

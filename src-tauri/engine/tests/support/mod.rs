@@ -207,6 +207,7 @@ impl Runtime for NoKernels {
             architecture: "x86_64".into(),
             cpu: 4,
             mem: 8 << 30,
+            overcommit: Default::default(),
             accelerators: Default::default(),
             live: Default::default(),
         }])

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::network;
+use crate::Overcommit;
 use crate::gpu::{self, Gpus};
 
 /// Where the sandbox keeps things, and what it uses.
@@ -28,6 +29,8 @@ pub struct SandboxConfig {
     pub gpus: Arc<dyn Gpus>,
     /// Where their device nodes are: `/dev`.
     pub devices: PathBuf,
+    /// How often cores and memory are given out.
+    pub overcommit: Overcommit,
 }
 
 impl SandboxConfig {
@@ -48,6 +51,7 @@ impl SandboxConfig {
             overlay: true,
             gpus: gpu::here(),
             devices: PathBuf::from("/dev"),
+            overcommit: Overcommit::default(),
         }
     }
 

@@ -248,6 +248,7 @@ impl Runtime for Sandbox {
             architecture: std::env::consts::ARCH.to_owned(),
             cpu: u32::try_from(cpu.get()).unwrap_or(u32::MAX),
             mem: metrics::memory().0,
+            overcommit: self.config.overcommit,
             accelerators,
             live,
         }])
