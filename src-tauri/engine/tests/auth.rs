@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{CLOCK, NoKernels, TestEngine, answer, data_dir, local, slug};
 
 const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
@@ -129,6 +129,21 @@ async fn the_protocols_vectors_over_http() {
     engine.stop().await;
 }
 
+/// Changes the keypair of the vectors, as an administrator does.
+async fn change_keypair(engine: &TestEngine, properties: Value) {
+    let query = format!(
+        "mutation($p: ModifyKeyPairInput!) {{ \
+         modify_keypair(access_key: \"{ACCESS_KEY}\", props: $p) {{ ok msg }} }}"
+    );
+    let body = json!({ "query": query, "variables": { "p": properties } });
+    let (status, body) = engine.post("/admin/gql", body).await;
+    assert_eq!(
+        (status, &body["data"]["modify_keypair"]["ok"]),
+        (200, &json!(true)),
+        "{body}"
+    );
+}
+
 async fn refusals(engine: &TestEngine) {
     let nobody = engine
         .client
@@ -155,20 +170,13 @@ async fn refusals(engine: &TestEngine) {
     let (status, body) = answer(engine.client.execute(no_version).await.unwrap()).await;
     assert_eq!((status, slug(&body)), (400, "invalid-auth-params"));
 
-    database(engine)
-        .execute(
-            "UPDATE keypair SET is_active = 0 WHERE access_key = ?1",
-            [ACCESS_KEY],
-        )
-        .unwrap();
+    change_keypair(engine, json!({ "is_active": false })).await;
     let inactive = engine
         .signed_by(Method::GET, "/auth/test", ACCESS_KEY, SECRET_KEY)
         .send();
     let (status, body) = answer(inactive.await.unwrap()).await;
     assert_eq!((status, slug(&body)), (401, "auth-failed"));
-    database(engine)
-        .execute("UPDATE keypair SET is_active = 1", [])
-        .unwrap();
+    change_keypair(engine, json!({ "is_active": true })).await;
 
     // Wrong headers on a public page are nobody's business.
     let public = engine
@@ -198,12 +206,7 @@ async fn refusals(engine: &TestEngine) {
 }
 
 async fn rate_limit(engine: &TestEngine) {
-    database(engine)
-        .execute(
-            "UPDATE keypair SET rate_limit = 3 WHERE access_key = ?1",
-            [ACCESS_KEY],
-        )
-        .unwrap();
+    change_keypair(engine, json!({ "rate_limit": 3 })).await;
     let ask = || {
         engine
             .signed_by(Method::GET, "/auth/test", ACCESS_KEY, SECRET_KEY)

@@ -10,8 +10,9 @@ mod support;
 
 use std::sync::Arc;
 
+use reqwest::Method;
 use serde_json::{Value, json};
-use support::{NoKernels, TestEngine, data_dir, slug};
+use support::{NoKernels, TestEngine, answer, data_dir, slug};
 
 async fn value(engine: &TestEngine, key: &str, prefix: bool) -> Value {
     let body = json!({ "key": key, "prefix": prefix });
@@ -61,11 +62,8 @@ async fn a_tree_of_keys() {
     assert_eq!(value(&engine, "config/idler", false).await, "true");
 
     // Nobody but a superadmin.
-    let path = data_dir(&engine.home).join("engine.db");
-    let database = db::connect(&path, db::Durability::Full).unwrap();
-    database
-        .execute_batch("UPDATE user SET role = 'user'")
-        .unwrap();
+    let boss = another_superadmin(&engine);
+    set_role(&engine, &boss, "user").await;
     for target in ["/config/get", "/config/set", "/config/delete"] {
         let (status, body) = engine.post(target, json!({ "key": "x", "value": 1 })).await;
         assert_eq!(
@@ -77,6 +75,43 @@ async fn a_tree_of_keys() {
     let (status, _) = engine.get("/resource/usage/month?month=202601").await;
     assert_eq!(status, 403);
     engine.stop().await;
+}
+
+/// Adds somebody who may change the owner's role; their access key.
+fn another_superadmin(engine: &TestEngine) -> String {
+    let path = data_dir(&engine.home).join("engine.db");
+    let id = "0196f5c2-0000-7000-8000-00000000000b";
+    db::connect(&path, db::Durability::Full)
+        .unwrap()
+        .execute_batch(&format!(
+            "INSERT INTO user (id, email, username, role, domain, resource_policy,
+                main_access_key, created_at, modified_at)
+             SELECT '{id}', 'boss@example.org', 'boss', 'superadmin', domain, resource_policy,
+                'BOSSKEY', 0, 0 FROM user WHERE role = 'superadmin';
+             INSERT INTO keypair (access_key, secret_key, user, resource_policy, created_at,
+                modified_at) VALUES ('BOSSKEY', 'boss-secret', '{id}', 'default', 0, 0);"
+        ))
+        .unwrap();
+    "BOSSKEY".to_owned()
+}
+
+/// Gives the owner of the computer another role.
+async fn set_role(engine: &TestEngine, boss: &str, role: &str) {
+    let query = format!(
+        "mutation($p: ModifyUserInput!) {{ \
+         modify_user(email: \"{}\", props: $p) {{ ok msg }} }}",
+        engine.login.email
+    );
+    let body = json!({ "query": query, "variables": { "p": { "role": role } } });
+    let request = engine
+        .signed_by(Method::POST, "/admin/gql", boss, "boss-secret")
+        .json(&body);
+    let (status, answer) = answer(request.send().await.unwrap()).await;
+    assert_eq!(
+        (status, &answer["data"]["modify_user"]["ok"]),
+        (200, &json!(true)),
+        "{answer}"
+    );
 }
 
 /// An administrator acts for the users of the domain, others only for themselves.
@@ -115,14 +150,11 @@ async fn on_behalf_of_somebody_else() {
         .await;
     assert_eq!(status, 200);
 
-    let role = |role: &str| {
-        let change = format!("UPDATE user SET role = '{role}' WHERE id <> '{other}'");
-        database.execute_batch(&change).unwrap();
-    };
-    role("admin");
+    let boss = another_superadmin(&engine);
+    set_role(&engine, &boss, "admin").await;
     let (status, body_of) = engine.get(&format!("/session/{id}")).await;
     assert_eq!(status, 200, "{body_of}");
-    role("user");
+    set_role(&engine, &boss, "user").await;
     let (status, _) = engine.get(&format!("/session/{id}")).await;
     assert_eq!(status, 404);
     let mut again = body;
