@@ -390,11 +390,15 @@ mod tests {
             .collect()
     }
 
-    proptest! {
-        #[test]
-        fn every_argument_arrives_as_it_was(words in prop::collection::vec("[^\\p{Cc}]*", 1..4)) {
-            let line: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-            prop_assert_eq!(as_started(&escaped(&line.join(" "))), words);
+    mod properties {
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn every_argument_arrives_as_it_was(words in prop::collection::vec("[^\\p{Cc}]*", 1..4)) {
+                let line: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+                prop_assert_eq!(as_started(&escaped(&line.join(" "))), words);
+            }
         }
     }
 }
