@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -129,7 +129,7 @@ fn a_tunnel_is_back_after_a_restart_of_the_computer() -> Result<()> {
     run(computer.home().command(&moved).args(["tunnel", "ls"]))?;
     let entry = fs::read_to_string(&file)?;
     ensure!(
-        PathBuf::from(value(&entry, "TryExec")?) == moved,
+        Path::new(&value(&entry, "TryExec")?) == moved,
         "the entry has not followed: {entry}"
     );
 

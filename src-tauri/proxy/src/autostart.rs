@@ -287,7 +287,8 @@ fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\")
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
 
