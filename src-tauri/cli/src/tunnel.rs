@@ -1,9 +1,10 @@
 //! `gangway tunnel` and `gangway proxy`.
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use commands::types::{
-    Failure, FailureCode, Nothing, ProxyStatus, SessionPort, SessionPortList, SessionRef, Tunnel,
-    TunnelKeep, TunnelList, TunnelOpen, TunnelProtocol, TunnelPublic, TunnelRef, TunnelReport,
+    AtLoginState, Failure, FailureCode, Nothing, ProxyStatus, SessionPort, SessionPortList,
+    SessionRef, SetTunnelsAtLogin, Tunnel, TunnelKeep, TunnelList, TunnelOpen, TunnelProtocol,
+    TunnelPublic, TunnelRef, TunnelReport, TunnelsAtLogin,
 };
 
 use crate::Program;
@@ -57,6 +58,11 @@ pub(crate) enum TunnelVerb {
         #[arg(long)]
         off: bool,
     },
+    /// Bring them back when you log in to this computer, also after a restart (off by default)
+    AtLogin {
+        /// Show it when absent
+        switch: Option<Switch>,
+    },
     /// Close them
     Close {
         /// Ids or local ports, from `tunnel ls`
@@ -66,6 +72,12 @@ pub(crate) enum TunnelVerb {
         #[arg(long)]
         all: bool,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,6 +145,9 @@ pub(crate) async fn run(program: &Program, verb: TunnelVerb) -> Result<(), Failu
                     list.tunnels.iter().map(row),
                 )
             });
+            if !list.tunnels.is_empty() {
+                offer(program).await?;
+            }
         }
         TunnelVerb::Ports { session } => {
             let request = SessionRef { session };
@@ -167,6 +182,7 @@ pub(crate) async fn run(program: &Program, verb: TunnelVerb) -> Result<(), Failu
             let tunnel: Tunnel = program.table.ask("tunnel.keep", &request).await?;
             program.output.answer(&tunnel, |_| String::new());
         }
+        TunnelVerb::AtLogin { switch } => at_login(program, switch).await?,
         TunnelVerb::Close { all: true, .. } => {
             let done: Nothing = program.table.ask("tunnel.close_all", &Nothing {}).await?;
             program.output.answer(&done, |_| String::new());
@@ -179,6 +195,52 @@ pub(crate) async fn run(program: &Program, verb: TunnelVerb) -> Result<(), Failu
             program.output.answer(&Nothing {}, |_| String::new());
         }
     }
+    Ok(())
+}
+
+/// Until the user has said yes or no, whoever looks at tunnels learns that there is a choice.
+async fn offer(program: &Program) -> Result<(), Failure> {
+    let shown: TunnelsAtLogin = program.table.ask("tunnel.at_login", &Nothing {}).await?;
+    if shown.supported && shown.wanted.is_none() {
+        program.output.note(
+            "After a restart of this computer they come back when Gangway is started. \
+             `gangway tunnel at-login on` brings them back when you log in; `off` ends this note.",
+        );
+    }
+    Ok(())
+}
+
+async fn at_login(program: &Program, switch: Option<Switch>) -> Result<(), Failure> {
+    let shown: TunnelsAtLogin = match switch {
+        None => program.table.ask("tunnel.at_login", &Nothing {}).await?,
+        Some(switch) => {
+            let wanted = switch == Switch::On;
+            let request = SetTunnelsAtLogin { wanted };
+            program.table.ask("tunnel.set_at_login", &request).await?
+        }
+    };
+    program.output.answer(&shown, |shown| {
+        if !shown.supported {
+            return "Bringing tunnels back at login is not supported on this system yet."
+                .to_owned();
+        }
+        let wanted = match shown.wanted {
+            Some(true) => "on",
+            Some(false) => "off",
+            None => "off (nobody has switched it on)",
+        };
+        let file = match shown.state {
+            AtLoginState::Absent => "not there",
+            AtLoginState::Ours => "there",
+            AtLoginState::SwitchedOff => "switched off in the settings of the desktop",
+            AtLoginState::Foreign => "somebody else's, and left alone",
+        };
+        pairs([
+            ("Tunnels at login", wanted.to_owned()),
+            ("File", shown.entry.clone()),
+            ("It is", file.to_owned()),
+        ])
+    });
     Ok(())
 }
 

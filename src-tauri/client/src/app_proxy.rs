@@ -128,7 +128,6 @@ impl Client {
         session: &str,
         app: &str,
     ) -> Result<(String, u16), Error> {
-        let bad = |reason: &str| Error::answer("a request for the app proxy", reason);
         let address = started.wsproxy_addr.as_deref().unwrap_or_default();
         let mut add = Url::parse(address).map_err(|_| bad("it has no address"))?;
         add.path_segments_mut()
@@ -141,17 +140,7 @@ impl Client {
         let added: Added = self.follow(add).await?;
         let worker: Worker = self.follow(added.url).await?;
         let ready: Ready = self.follow(worker.redirect_url).await?;
-        let mut query = ready.redirect.query_pairs();
-        let gateway = query.find(|(name, _)| name == "gateway");
-        let (_, gateway) = gateway.ok_or_else(|| bad("it names no gateway"))?;
-        let gateway = Url::parse(&gateway).map_err(|_| bad("its gateway has no address"))?;
-        match (gateway.scheme(), gateway.host_str(), gateway.port()) {
-            ("tcp", Some(host), Some(port)) => {
-                let host = host.trim_matches(['[', ']']);
-                Ok((host.to_owned(), port))
-            }
-            _ => Err(bad("its gateway is not reached by TCP")),
-        }
+        gateway_in(&ready.redirect)
     }
 
     /// One step of the app proxy. Its addresses hold tokens, which no error may show.
@@ -164,9 +153,70 @@ impl Client {
             .await
             .map_err(|error| self.unreachable(error.without_url()))?;
         let response = self.check(response).await?;
-        let bytes = response.bytes().await;
-        let bytes = bytes.map_err(|error| self.unreachable(error.without_url()))?;
+        let bytes = self.whole(response).await?;
         serde_json::from_slice(&bytes)
             .map_err(|error| Error::answer("a step of the app proxy", error))
+    }
+}
+
+fn bad(reason: &str) -> Error {
+    Error::answer("a request for the app proxy", reason)
+}
+
+/// Host and port of the gateway that stands in the address for a local program.
+fn gateway_in(redirect: &Url) -> Result<(String, u16), Error> {
+    let mut query = redirect.query_pairs();
+    let gateway = query.find(|(name, _)| name == "gateway");
+    let (_, gateway) = gateway.ok_or_else(|| bad("it names no gateway"))?;
+    let gateway = Url::parse(&gateway).map_err(|_| bad("its gateway has no address"))?;
+    match (gateway.scheme(), gateway.host_str(), gateway.port()) {
+        ("tcp", Some(host), Some(port)) => {
+            let host = host.trim_matches(['[', ']']);
+            Ok((host.to_owned(), port))
+        }
+        _ => Err(bad("its gateway is not reached by TCP")),
+    }
+}
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_address_names_a_gateway_or_none(
+            address in "(http://localhost/\\?)?(gateway=)?(tcp|http)?(://)?[a-z0-9%:/\\[\\]@?=&.-]{0,30}|\\PC{0,40}",
+        ) {
+            if let Ok(address) = Url::parse(&address)
+                && let Ok((host, _)) = gateway_in(&address)
+            {
+                prop_assert!(!host.is_empty() && !host.contains(['[', ']', '/', '@']), "{}", host);
+            }
+        }
+
+        #[test]
+        fn a_gateway_is_found(address in any::<std::net::Ipv6Addr>(), name in "[a-z]{1,8}", port in 1u16..) {
+            for host in [format!("[{address}]"), name] {
+                let mut redirect = Url::parse("http://localhost/").unwrap();
+                redirect.query_pairs_mut().append_pair("a", "b").append_pair("gateway", &format!("tcp://{host}:{port}"));
+                let (found, at) = gateway_in(&redirect).unwrap();
+                prop_assert_eq!(at, port);
+                // An address has several spellings.
+                match found.parse::<std::net::Ipv6Addr>() {
+                    Ok(found) => prop_assert_eq!(found, address),
+                    Err(_) => prop_assert_eq!(found, host),
+                }
+            }
+        }
+
+        #[test]
+        fn any_step_is_understood_or_refused(bytes in "[{}\":, a-z/_]{0,60}") {
+            let _ = serde_json::from_str::<Started>(&bytes);
+            let _ = serde_json::from_str::<Added>(&bytes);
+            let _ = serde_json::from_str::<Worker>(&bytes);
+            let _ = serde_json::from_str::<Ready>(&bytes);
+        }
     }
 }

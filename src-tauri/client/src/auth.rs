@@ -172,10 +172,7 @@ impl Client {
         let sent = self.send_unchecked(&call).await?;
         let status = sent.status();
         let id = session_id(sent.headers());
-        let bytes = sent
-            .bytes()
-            .await
-            .map_err(|error| self.unreachable(error))?;
+        let bytes = self.whole(sent).await?;
         let Ok(answer) = serde_json::from_slice::<WebLoginAnswer>(&bytes) else {
             return Err(crate::connection::refused(status.as_u16(), &bytes));
         };

@@ -1,10 +1,10 @@
 //! Work that the manager does in the background.
 
-use eventsource_stream::Eventsource;
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use crate::answer::events;
 use crate::call::Call;
 use crate::{Client, Error};
 
@@ -54,16 +54,13 @@ impl Client {
         let call = Call::get(&["events", "background-task"]).query("taskId", task.to_string());
         let response = self.send(call).await?;
         let client = self.clone();
-        Ok(response
-            .bytes_stream()
-            .eventsource()
-            .filter_map(move |event| {
-                let parsed = match event {
-                    Ok(event) => news(&event.event, &event.data),
-                    Err(error) => Some(Err(client.unreachable(error.to_string()))),
-                };
-                std::future::ready(parsed)
-            }))
+        Ok(events(response.bytes_stream()).filter_map(move |event| {
+            let parsed = match event {
+                Ok(event) => news(&event.event, &event.data),
+                Err(error) => Some(Err(client.unreachable(error))),
+            };
+            std::future::ready(parsed)
+        }))
     }
 }
 

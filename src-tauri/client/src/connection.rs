@@ -323,8 +323,7 @@ impl Client {
     pub(crate) async fn bytes(&self, call: &Call<'_>) -> Result<Bytes, Error> {
         let attempt = || async {
             let response = self.send_once(call).await?;
-            let bytes = response.bytes().await;
-            bytes.map_err(|error| Setback::from(self.unreachable(error)))
+            self.whole(response).await.map_err(Setback::from)
         };
         self.repeat(call, attempt).await
     }
@@ -377,14 +376,14 @@ impl Client {
         if status.is_success() || status.is_informational() {
             return Ok(response);
         }
-        let text = response.text().await.unwrap_or_default();
+        let body = self.whole(response).await.unwrap_or_default();
         let web_session = matches!(self.inner.credentials, Some(Credentials::WebSession(_)));
         if web_session && status == http::StatusCode::UNAUTHORIZED {
             return Err(Error::LoginExpired {
                 endpoint: self.endpoint().to_owned(),
             });
         }
-        Err(refused(status.as_u16(), text.as_bytes()))
+        Err(refused(status.as_u16(), &body))
     }
 
     pub(crate) async fn json<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Error> {

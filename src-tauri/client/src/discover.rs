@@ -102,10 +102,8 @@ async fn look(client: &Client) -> Result<Announcement, Error> {
             }),
         };
     }
-    let text = response
-        .text()
-        .await
-        .map_err(|error| client.unreachable(error))?;
+    let body = client.whole(response).await?;
+    let text = String::from_utf8_lossy(&body);
     if let Ok(announcement) = serde_json::from_str(&text) {
         return Ok(announcement);
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use protocol::api::event::SessionEvent;
 
+use crate::answer::events;
 use crate::call::Call;
 use crate::{Client, Error};
 
@@ -39,11 +39,8 @@ impl Client {
         let response = self.send(call).await?;
         // The pings are comments, which the parser swallows: watch the bytes below it.
         let bytes = tokio_stream_timeout(response.bytes_stream().boxed());
-        let frames = bytes
-            .eventsource()
-            .map(|frame| frame.map_err(|error| error.to_string()));
         Ok(EventFeed {
-            frames: frames.boxed(),
+            frames: events(bytes).boxed(),
         })
     }
 }

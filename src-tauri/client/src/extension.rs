@@ -1,12 +1,12 @@
 //! What only our engine offers. Each call asks first whether the manager has it.
 
-use eventsource_stream::Eventsource;
 use futures_util::{Stream, StreamExt};
 use protocol::api::gangway::{
     App, Install, InstallDone, InstallLine, Notice, Save, Saved, SshInfo, Stats, Unsaved,
     capability,
 };
 
+use crate::answer::events;
 use crate::call::Call;
 use crate::{Client, Error};
 
@@ -98,16 +98,13 @@ impl Client {
         let call = Call::post(&["gangway", "session", session, "install"]).json(&body)?;
         let response = self.send(call).await?;
         let client = self.clone();
-        Ok(response
-            .bytes_stream()
-            .eventsource()
-            .filter_map(move |event| {
-                let parsed = match event {
-                    Ok(event) => install_event(&event.event, &event.data),
-                    Err(error) => Some(Err(client.unreachable(error.to_string()))),
-                };
-                std::future::ready(parsed)
-            }))
+        Ok(events(response.bytes_stream()).filter_map(move |event| {
+            let parsed = match event {
+                Ok(event) => install_event(&event.event, &event.data),
+                Err(error) => Some(Err(client.unreachable(error))),
+            };
+            std::future::ready(parsed)
+        }))
     }
 }
 

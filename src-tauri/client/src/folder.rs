@@ -136,12 +136,7 @@ impl Client {
         };
         let call = Call::post(&["folders", folder, "mkdir"]).json(&body)?;
         // Older managers answer nothing.
-        let bytes = self
-            .send(call)
-            .await?
-            .bytes()
-            .await
-            .map_err(|e| self.unreachable(e))?;
+        let bytes = self.whole(self.send(call).await?).await?;
         let made: Made = serde_json::from_slice(&bytes).unwrap_or_default();
         match made.results.failed.into_iter().next() {
             None => Ok(()),

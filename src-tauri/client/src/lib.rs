@@ -4,6 +4,7 @@
 //! events, uploads in pieces, the WebSocket below a tunnel, and how the bundled engine is found
 //! and started. Nouns of the protocol go in and come out; every error keeps what the manager said.
 
+mod answer;
 mod app_proxy;
 mod auth;
 mod background;

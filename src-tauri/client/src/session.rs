@@ -399,11 +399,7 @@ impl Client {
     pub async fn session_file(&self, session: &str, file: &str) -> Result<Vec<u8>, Error> {
         let call = Call::post(&["session", session, "download_single"]).query("file", file);
         let response = self.send(call).await?;
-        let bytes = response
-            .bytes()
-            .await
-            .map_err(|error| self.unreachable(error))?;
-        Ok(bytes.into())
+        Ok(self.whole(response).await?.into())
     }
 
     /// Runs a shell line in a session of our engine and waits until it has ended. Other managers

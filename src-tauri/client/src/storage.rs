@@ -121,7 +121,7 @@ impl Client {
         // A storage that knows no ranges starts at the beginning; one that reads blocks may start
         // at the beginning of one.
         let begin = match response.status() {
-            http::StatusCode::PARTIAL_CONTENT => range_begin(&response).unwrap_or(offset),
+            http::StatusCode::PARTIAL_CONTENT => range_begin(response.headers()).unwrap_or(offset),
             _ => 0,
         };
         let mut skip = offset
@@ -239,7 +239,7 @@ impl Upload {
             return Err(self.disturbed());
         }
         let response = self.client.check(response).await?;
-        Ok(offset_header(&response).unwrap_or(self.offset + length))
+        Ok(offset_header(response.headers()).unwrap_or(self.offset.saturating_add(length)))
     }
 
     async fn arrived(&self) -> Result<u64, Error> {
@@ -253,7 +253,7 @@ impl Upload {
             .await
             .map_err(|error| self.client.unreachable(error.without_url()))?;
         let response = self.client.check(response).await?;
-        offset_header(&response)
+        offset_header(response.headers())
             .ok_or_else(|| Error::answer("an upload", "no Upload-Offset in the answer"))
     }
 
@@ -272,18 +272,62 @@ fn storage_url(address: &StorageAddress) -> Result<Url, Error> {
 }
 
 /// Where the bytes begin, by `Content-Range: bytes 100-199/200`.
-fn range_begin(response: &reqwest::Response) -> Option<u64> {
-    let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+fn range_begin(headers: &http::HeaderMap) -> Option<u64> {
+    let range = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     let (begin, _) = range.strip_prefix("bytes ")?.split_once('-')?;
     begin.trim().parse().ok()
 }
 
-fn offset_header(response: &reqwest::Response) -> Option<u64> {
-    response
-        .headers()
-        .get("upload-offset")?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+fn offset_header(headers: &http::HeaderMap) -> Option<u64> {
+    headers.get("upload-offset")?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn upload(offset: u64, size: u64) -> Upload {
+        let address = StorageAddress {
+            token: "t".to_owned(),
+            url: "http://127.0.0.1:1/upload".to_owned(),
+        };
+        let client = Client::new("http://127.0.0.1:1", None).unwrap();
+        client.upload_to(address, "a", size, offset).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_a_number_or_none(bytes in prop_oneof![
+            "(bytes )?[0-9]{0,22}(-[0-9]{0,4}(/[0-9*]{0,4})?)?".prop_map(String::into_bytes),
+            prop::collection::vec(any::<u8>(), 0..30),
+        ]) {
+            if let Ok(value) = http::HeaderValue::from_bytes(&bytes) {
+                let mut headers = http::HeaderMap::new();
+                headers.insert(CONTENT_RANGE, value.clone());
+                headers.insert("upload-offset", value);
+                range_begin(&headers);
+                offset_header(&headers);
+            }
+        }
+
+        #[test]
+        fn what_a_storage_says_comes_back(begin in any::<u64>()) {
+            let mut headers = http::HeaderMap::new();
+            headers.insert(CONTENT_RANGE, format!("bytes {begin}-{begin}/*").parse().unwrap());
+            headers.insert("upload-offset", begin.into());
+            prop_assert_eq!((range_begin(&headers), offset_header(&headers)), (Some(begin), Some(begin)));
+        }
+
+        /// Wherever a storage says that it is, nothing outside of the piece is sent.
+        #[test]
+        fn an_upload_stays_in_its_piece(start in any::<u64>(), says in any::<u64>(), near in 0u64..40) {
+            for says in [says, start.saturating_add(near)] {
+                let piece = Bytes::from_static(&[0; 20]);
+                let done = upload(says, u64::MAX).done_of(start, &piece);
+                prop_assert_eq!(done.is_ok(), says >= start && says - start <= 20);
+            }
+        }
+    }
 }

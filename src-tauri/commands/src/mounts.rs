@@ -126,14 +126,18 @@ mod tests {
         assert_eq!(locate(&covered, &IDS, "/home/work/my data/a"), None);
     }
 
-    proptest! {
-        /// The table is the session's word: whatever it is, nothing but a path below a mount comes
-        /// of it.
-        #[test]
-        fn any_table_is_understood_or_ignored(table in "(?s).{0,400}", path in "(/[a-z]{0,3}){0,4}") {
-            if let Some((index, inner)) = locate(&table, &IDS, &path) {
-                prop_assert!(index < IDS.len());
-                prop_assert!(inner.is_empty() || inner.starts_with('/'));
+    mod properties {
+        use super::*;
+
+        proptest! {
+            /// The table is the session's word: whatever it is, nothing but a path below a mount comes
+            /// of it.
+            #[test]
+            fn any_table_is_understood_or_ignored(table in "(?s).{0,400}", path in "(/[a-z]{0,3}){0,4}") {
+                if let Some((index, inner)) = locate(&table, &IDS, &path) {
+                    prop_assert!(index < IDS.len());
+                    prop_assert!(inner.is_empty() || inner.starts_with('/'));
+                }
             }
         }
     }

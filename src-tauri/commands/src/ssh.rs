@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ::ssh::client::config::{ConfigFile, Entry, Status};
 use ::ssh::client::{KnownHosts, PublicKey};
 use client::protocol::api::gangway::capability;
+use client::protocol::name::check_session;
 use client::protocol::session::SessionStatus;
 use client::{Client, SessionRow};
 use settings::{LOCAL_PROFILE, Program};
@@ -20,6 +21,7 @@ pub(crate) async fn info(context: &Context, request: SessionRef) -> Result<SshIn
     let client = context.client().await?;
     let row = find_running(&client, &request.session).await?;
     let entry = prepare(context, &client, &row).await?;
+    entry.check()?;
     refresh_config(context, &client).await;
     let key_path = key_file(context, row.session_id).display().to_string();
     let installed = is_installed(context)?;
@@ -40,7 +42,9 @@ pub(crate) async fn info(context: &Context, request: SessionRef) -> Result<SshIn
 pub(crate) async fn command(context: &Context, session: &str) -> Result<Vec<String>, Failure> {
     let client = context.client().await?;
     let row = find_running(&client, session).await?;
-    Ok(arguments(&prepare(context, &client, &row).await?))
+    let entry = prepare(context, &client, &row).await?;
+    entry.check()?;
+    Ok(arguments(&entry))
 }
 
 fn arguments(entry: &Entry) -> Vec<String> {
@@ -62,7 +66,8 @@ fn arguments(entry: &Entry) -> Vec<String> {
         option(format!("HostKeyAlias={alias}"));
     }
     option("StrictHostKeyChecking=yes".to_owned());
-    words.push(format!("{}@{}", entry.user, entry.host));
+    // Whatever the name is, it is no option.
+    words.extend(["--".to_owned(), format!("{}@{}", entry.user, entry.host)]);
     words
 }
 
@@ -89,8 +94,13 @@ async fn prepare(context: &Context, client: &Client, row: &SessionRow) -> Result
 
 fn entry(context: &Context, row: &SessionRow, user: String) -> Result<Entry, Failure> {
     let id = row.session_id;
+    // A name that no session may have could be a pattern, and lead other hosts of the user's here.
+    let host = match check_session(&row.name) {
+        Ok(()) => row.name.clone(),
+        Err(_) => id.to_string(),
+    };
     Ok(Entry {
-        host: row.name.clone(),
+        host,
         user,
         proxy_command: proxy_command(context, &id.to_string())?,
         identity_file: Some(key_file(context, id)),

@@ -216,6 +216,8 @@ table! {
         "tunnel.ports" SessionRef => SessionPortList, Read, ALL, ProxyHost, [Tunnel] => crate::tunnel::ports::list;
         "tunnel.close_all" Nothing => Nothing, Change, ALL, ProxyHost, [Tunnel] => crate::tunnel::close_all;
 
+        "tunnel.at_login" Nothing => TunnelsAtLogin, Read, ALL, Here, [Tunnel] => crate::tunnel::at_login::show;
+        "tunnel.set_at_login" SetTunnelsAtLogin => TunnelsAtLogin, Host, ALL, Here, [Tunnel] => crate::tunnel::at_login::set;
         "proxy.status" Nothing => ProxyStatus, Read, TERMINAL, Here, [Tunnel, Transfer] => crate::tunnel::proxy_status;
 
         "transfer.list" Nothing => TransferList, Read, ALL, ProxyHost, [Transfer] => crate::transfer::list;

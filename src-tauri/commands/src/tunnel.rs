@@ -1,6 +1,7 @@
 //! Tunnels, and apps opened through them. Runs in the proxy host.
 
 pub(crate) mod app;
+pub(crate) mod at_login;
 pub(crate) mod ports;
 
 use std::collections::BTreeMap;

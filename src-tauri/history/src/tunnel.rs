@@ -61,6 +61,18 @@ impl History {
         Ok(self.db.write(write).await?)
     }
 
+    /// Whether any tunnel is stored, whoever has it open.
+    ///
+    /// # Errors
+    /// [`HistoryError::Db`].
+    pub async fn any_tunnel(&self) -> Result<bool, HistoryError> {
+        let read = |connection: &Connection| -> Result<_, DbError> {
+            let any = "SELECT EXISTS (SELECT 1 FROM tunnel)";
+            Ok(connection.query_row(any, [], |row| row.get(0))?)
+        };
+        Ok(self.db.read(read).await?)
+    }
+
     /// All stored tunnels, for a process that opens them now, stores them with its own lease or
     /// drops them. Those of a process that is still alive are left out.
     ///

@@ -9,6 +9,8 @@ pub mod binary_size;
 pub mod name;
 pub mod probe;
 pub mod problem;
+#[cfg(test)]
+mod properties;
 pub mod runner;
 pub mod service_port;
 pub mod session;

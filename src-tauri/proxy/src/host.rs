@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 use transfer::{Places, Queue};
 use tunnel::{Dial, OpenError, Pages, Request, Tunnel, Tunnels};
 
+use crate::autostart;
 use crate::lock::{HeldBy, Holder, Lock, Refused};
 
 /// A host of its own ends after so long without work.
@@ -102,6 +103,7 @@ pub struct ProxyHost {
 }
 
 struct Shared {
+    paths: Paths,
     idle_end: Option<Duration>,
     lease: Lease,
     tunnels: Tunnels,
@@ -144,6 +146,7 @@ impl ProxyHost {
         let tunnels = Tunnels::new(dial, pages, config.tunnels);
         let host = Self {
             shared: Arc::new(Shared {
+                paths: config.paths,
                 idle_end: config.idle_end,
                 lease,
                 tunnels,
@@ -155,6 +158,7 @@ impl ProxyHost {
         };
         tokio::spawn(forward(Arc::downgrade(&host.shared)));
         host.restore_tunnels().await?;
+        host.follow().await;
         Ok(host)
     }
 
@@ -183,6 +187,7 @@ impl ProxyHost {
     pub async fn open_tunnel(&self, request: Request) -> Result<Tunnel, OpenError> {
         let tunnel = self.shared.tunnels.open(request).await?;
         self.store(&tunnel, Some(&self.shared.lease)).await;
+        self.follow().await;
         Ok(tunnel)
     }
 
@@ -190,6 +195,7 @@ impl ProxyHost {
     pub async fn close_tunnel(&self, id: &str) -> Option<Tunnel> {
         let closed = self.shared.tunnels.close(id)?;
         self.forget(id).await;
+        self.follow().await;
         Some(closed)
     }
 
@@ -199,6 +205,7 @@ impl ProxyHost {
         for tunnel in &closed {
             self.forget(&tunnel.id).await;
         }
+        self.follow().await;
         closed
     }
 
@@ -281,6 +288,7 @@ impl ProxyHost {
                 self.forget(&tunnel.id).await;
             }
         }
+        self.follow().await;
         let lock = self
             .shared
             .lock
@@ -314,6 +322,14 @@ impl ProxyHost {
             }
         }
         Ok(())
+    }
+
+    /// What starts a host at the next login is there exactly while it would have something to do.
+    async fn follow(&self) {
+        let followed = autostart::follow(&self.shared.paths, &self.shared.history).await;
+        if let Err(error) = followed {
+            tracing::warn!(%error, "what brings tunnels back at login is not up to date");
+        }
     }
 
     async fn store(&self, tunnel: &Tunnel, lease: Option<&Lease>) {

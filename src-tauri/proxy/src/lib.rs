@@ -4,6 +4,7 @@
 //! when the app is not there. A lock file says which; tunnels and transfers outlive the process,
 //! because everything needed to take them up is in the state folder.
 
+pub mod autostart;
 mod host;
 mod lock;
 #[cfg(unix)]

@@ -192,3 +192,81 @@ async fn receive_with(
         })
         .await
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a session's owner makes of their runner may say anything.
+    fn heard(bytes: &[u8]) -> Vec<Result<Answer, RuntimeError>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (stream, mut other) = UnixStream::pair().unwrap();
+            other.write_all(bytes).await.unwrap();
+            drop(other);
+            let mut conversation = Conversation {
+                kernel: KernelId::nil(),
+                stream,
+            };
+            let mut heard = Vec::new();
+            loop {
+                let next = conversation.next().await;
+                let end = next.is_err();
+                heard.push(next.map(|(answer, _)| answer));
+                if end {
+                    return heard;
+                }
+            }
+        })
+    }
+
+    fn frame(text: &[u8]) -> Vec<u8> {
+        [&(text.len() as u32).to_be_bytes()[..], text].concat()
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_of_a_runner_are_an_answer_or_an_error(bytes in vec(any::<u8>(), 0..200), framed in any::<bool>()) {
+            let bytes = if framed { frame(&bytes) } else { bytes };
+            let heard = heard(&bytes);
+            prop_assert!(matches!(heard.last(), Some(Err(_))));
+        }
+
+        #[test]
+        fn answers_are_heard_as_they_were_said(
+            texts in vec("\\PC{0,40}", 0..4),
+            change in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        ) {
+            let said: Vec<Answer> = texts.into_iter().map(|text| Answer::Line { text }).collect();
+            let mut bytes: Vec<u8> = said.iter().flat_map(|it| frame(&serde_json::to_vec(it).unwrap())).collect();
+            match change {
+                Some((at, byte)) if !bytes.is_empty() => {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                    heard(&bytes);
+                }
+                _ => {
+                    let heard = heard(&bytes);
+                    let lines: Vec<String> = heard.iter().flatten().map(|it| format!("{it:?}")).collect();
+                    let wanted: Vec<String> = said.iter().map(|it| format!("{it:?}")).collect();
+                    prop_assert_eq!(lines, wanted);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_longer_than_any_is_not_waited_for() {
+        let length = u32::try_from(MAX_FRAME + 1).unwrap();
+        assert!(matches!(
+            &heard(&length.to_be_bytes())[..],
+            [Err(RuntimeError::Fault(_))]
+        ));
+    }
+}

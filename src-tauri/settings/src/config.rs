@@ -220,6 +220,22 @@ impl Config {
         }
     }
 
+    /// Whether tunnels are to come back when the user logs in to this computer, by
+    /// `tunnels_at_login`. `None`: the user has not said, which is a no.
+    #[must_use]
+    pub fn tunnels_at_login(&self) -> Option<bool> {
+        self.document.get("tunnels_at_login")?.as_bool()
+    }
+
+    /// Writes whether tunnels are to come back when the user logs in.
+    pub fn set_tunnels_at_login(&mut self, wanted: bool) {
+        put(
+            self.document.as_table_mut(),
+            "tunnels_at_login",
+            value(wanted),
+        );
+    }
+
     /// The user's preferences, kept in one table.
     ///
     /// # Errors

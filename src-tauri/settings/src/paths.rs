@@ -22,6 +22,10 @@ pub struct Paths {
     pub engine_dir: PathBuf,
     /// Sockets; short enough for `sun_path`.
     pub runtime_dir: PathBuf,
+    /// What the desktop starts when the user logs in (XDG); shared with all other programs.
+    pub autostart_dir: PathBuf,
+    /// The directory that holds everything, where it is not the usual ones.
+    pub home: Option<PathBuf>,
 }
 
 impl Paths {
@@ -32,7 +36,12 @@ impl Paths {
     pub fn from_env() -> Result<Self, Error> {
         if let Some(home) = std::env::var_os("GANGWAY_HOME").filter(|home| !home.is_empty()) {
             let home = std::path::absolute(&home).map_err(Error::io(&home))?;
-            return Ok(Self::under(&home));
+            let mut paths = Self::under(&home);
+            // The desktop knows nothing of ours: it looks where it always does.
+            if let Ok(base) = etcetera::choose_base_strategy() {
+                paths.autostart_dir = base.config_dir().join("autostart");
+            }
+            return Ok(paths);
         }
         let base = etcetera::choose_base_strategy().map_err(|_| Error::NoHome)?;
         let data = base.data_dir().join("gangway");
@@ -47,6 +56,8 @@ impl Paths {
             state_dir: state,
             engine_dir: data.join("engine"),
             runtime_dir: short(runtime),
+            autostart_dir: base.config_dir().join("autostart"),
+            home: None,
         })
     }
 
@@ -58,6 +69,8 @@ impl Paths {
             state_dir: home.join("state"),
             engine_dir: home.join("data").join("engine"),
             runtime_dir: short(home.join("run")),
+            autostart_dir: home.join("autostart"),
+            home: Some(home.to_owned()),
         }
     }
 
@@ -115,6 +128,21 @@ impl Paths {
         self.runtime_dir.join("proxy.sock")
     }
 
+    /// Starts the proxy host when the user logs in. Each home has its own.
+    #[must_use]
+    pub fn autostart_entry(&self) -> PathBuf {
+        self.autostart_dir.join(match &self.home {
+            None => "gangway-tunnels.desktop".to_owned(),
+            Some(home) => format!("gangway-tunnels-{}.desktop", digest(home)),
+        })
+    }
+
+    /// Locked by whoever changes [`Paths::autostart_entry`].
+    #[must_use]
+    pub fn autostart_lock(&self) -> PathBuf {
+        self.state_dir.join("autostart.lock")
+    }
+
     /// Locked by the proxy host as long as it lives.
     #[must_use]
     pub fn proxy_lock(&self) -> PathBuf {
@@ -128,8 +156,13 @@ fn short(dir: PathBuf) -> PathBuf {
     if dir.as_os_str().len() <= LONGEST_RUNTIME_DIR {
         return dir;
     }
-    let hash = Sha256::digest(dir.as_os_str().as_encoded_bytes());
-    std::env::temp_dir().join(format!("gangway-{}-{}", user_id(), hex::encode(&hash[..6])))
+    std::env::temp_dir().join(format!("gangway-{}-{}", user_id(), digest(&dir)))
+}
+
+/// A short name for a long path, the same in every program.
+fn digest(path: &Path) -> String {
+    let hash = Sha256::digest(path.as_os_str().as_encoded_bytes());
+    hex::encode(&hash[..6])
 }
 
 #[cfg(unix)]

@@ -97,8 +97,10 @@ impl Guard {
 
 /// The ticket in a request's path, and the path without it.
 pub(crate) fn ticket_in(path: &str) -> Option<(String, String)> {
-    // What is sent back in a header must not be able to end it, nor lead to another host.
-    if !path.starts_with('/') || path.starts_with("//") || path.contains(|c: char| c.is_control()) {
+    // What is sent back in a header must not be able to end it, nor lead to another host, for
+    // which browsers take a backslash as well.
+    let rest = path.strip_prefix('/')?;
+    if rest.starts_with(['/', '\\']) || path.contains(|c: char| c.is_control()) {
         return None;
     }
     let (place, query) = path.split_once('?')?;
@@ -171,6 +173,43 @@ mod tests {
         assert_eq!(ticket_in(&format!("/?{issued}")).unwrap().1, "/");
         for path in ["/", "/?a=b", &format!("//evil.example/?{issued}")] {
             assert!(ticket_in(path).is_none(), "{path}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_path_leads_elsewhere(path in "[/\\\\a?&=\\r\\n]{0,12}", tail in "[a-z&=]{0,8}") {
+            if let Some((_, clean)) = ticket_in(&format!("{path}?{TICKET}=t&{tail}")) {
+                let after = clean.strip_prefix('/').unwrap();
+                prop_assert!(!after.starts_with(['/', '\\']) && !clean.contains(char::is_control));
+            }
+            ticket_in(&path);
+        }
+
+        #[test]
+        fn a_ticket_is_taken_out_and_nothing_else(pairs in prop::collection::vec("[a-z]{1,4}(=[a-z]{0,4})?", 0..5), at in 0usize..5) {
+            let at = at.min(pairs.len());
+            let mut with = pairs.clone();
+            with.insert(at, format!("{TICKET}=one"));
+            let (ticket, clean) = ticket_in(&format!("/lab?{}", with.join("&"))).unwrap();
+            prop_assert_eq!(ticket, "one");
+            let rest = pairs.join("&");
+            prop_assert_eq!(clean, if rest.is_empty() { "/lab".to_owned() } else { format!("/lab?{rest}") });
+        }
+
+        #[test]
+        fn other_cookies_stay(pairs in prop::collection::vec("[a-z]{1,4}=[a-z]{0,4}", 0..5)) {
+            let guard = Guard::new(Secret::random(), 8888);
+            let all = pairs.join("; ");
+            prop_assert!(!guard.knows(&all));
+            prop_assert_eq!(guard.strip(&all), Some(all));
         }
     }
 }

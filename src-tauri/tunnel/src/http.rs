@@ -123,7 +123,7 @@ impl Requests {
                     .next();
                 let size = digits
                     .and_then(|digits| std::str::from_utf8(digits).ok())
-                    .and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok())
+                    .and_then(|digits| number(digits.trim_matches([' ', '\t']), 16))
                     .ok_or(Refusal::Malformed)?;
                 self.place = match size {
                     0 => Place::Trailer,
@@ -217,6 +217,13 @@ impl Requests {
     }
 }
 
+/// A number of digits alone: a sign, which the standard library takes, means something else to
+/// other programs, and two programs that disagree about a length are how a request is hidden.
+fn number(digits: &str, radix: u32) -> Option<u64> {
+    let plain = digits.chars().all(|one| one.is_digit(radix));
+    u64::from_str_radix(digits, radix).ok().filter(|_| plain)
+}
+
 fn line(data: &[u8]) -> Result<Option<usize>, Refusal> {
     match data.iter().position(|byte| *byte == b'\n') {
         Some(at) => Ok(Some(at + 1)),
@@ -267,12 +274,13 @@ impl<'a> Head<'a> {
                 head.upgrade = true;
             } else if is("transfer-encoding") {
                 // Another final coding has no length that both ends must agree on.
-                if !value()?.to_ascii_lowercase().ends_with("chunked") {
+                let last = value()?.rsplit(',').next().unwrap_or_default().trim();
+                if head.chunked || !last.eq_ignore_ascii_case("chunked") {
                     return Err(Refusal::Malformed);
                 }
                 head.chunked = true;
             } else if is("content-length") {
-                let length = value()?.parse().map_err(|_| Refusal::Malformed)?;
+                let length = number(value()?, 10).ok_or(Refusal::Malformed)?;
                 if head
                     .length
                     .replace(length)
@@ -350,5 +358,7 @@ fn is_literal(authority: &str, port: u16) -> bool {
         .is_ok_and(|address| address.port() == port)
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

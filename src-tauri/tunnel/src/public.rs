@@ -119,3 +119,28 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_network_or_refused(text in "[0-9a-f:./ +]{0,24}", peer in any::<IpAddr>()) {
+            if let Ok(network) = text.parse::<Network>() {
+                network.holds(peer);
+                prop_assert_eq!(network.to_string().parse(), Ok(network));
+            }
+        }
+
+        #[test]
+        fn a_network_holds_exactly_what_begins_like_it(base in any::<u128>(), other in any::<u128>(), bits in 0u8..=128) {
+            let v6 = |bits: u128| std::net::Ipv6Addr::from_bits(bits | 1 << 127);
+            let network: Network = format!("{}/{bits}", v6(base)).parse().unwrap();
+            let same = (1..bits).all(|at| (base ^ other) & (1 << (127 - at)) == 0);
+            prop_assert_eq!(network.holds(v6(other).into()), same);
+        }
+    }
+}

@@ -223,40 +223,44 @@ mod tests {
         assert_eq!(parse(&[0x82, 0xfe, 1]), Ok(None));
     }
 
-    proptest! {
-        #[test]
-        fn whatever_arrives_is_a_frame_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..20)) {
-            if let Ok(Some((header, used))) = parse(&bytes) {
-                prop_assert!(used <= bytes.len() && used <= MOST_HEADER);
-                prop_assert!(!header.kind.is_control() || header.length <= 125);
-            }
-        }
+    mod properties {
+        use super::*;
 
-        #[test]
-        fn what_is_written_is_read(length in 0usize..10_000_000, masked in any::<Option<[u8; 4]>>()) {
-            let (bytes, used) = header(Kind::Binary, length, masked);
-            let (read, whole) = parse(&bytes[..used]).unwrap().unwrap();
-            prop_assert_eq!(whole, used);
-            prop_assert_eq!(read.length, length as u64);
-            prop_assert_eq!(read.mask, masked);
-            for cut in 0..used {
-                prop_assert_eq!(parse(&bytes[..cut]), Ok(None));
+        proptest! {
+            #[test]
+            fn whatever_arrives_is_a_frame_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..20)) {
+                if let Ok(Some((header, used))) = parse(&bytes) {
+                    prop_assert!(used <= bytes.len() && used <= MOST_HEADER);
+                    prop_assert!(!header.kind.is_control() || header.length <= 125);
+                }
             }
-        }
 
-        #[test]
-        fn masks_are_the_same_in_pieces(bytes in proptest::collection::vec(any::<u8>(), 0..100), key in any::<[u8; 4]>(), cut in 0usize..100) {
-            let mut whole = vec![7; bytes.len() + 3];
-            mask_into(&mut whole, &bytes, key);
-            prop_assert_eq!(whole.split_off(bytes.len()), [7, 7, 7]);
-            for (at, byte) in bytes.iter().enumerate() {
-                prop_assert_eq!(whole[at], byte ^ key[at % 4]);
+            #[test]
+            fn what_is_written_is_read(length in 0usize..10_000_000, masked in any::<Option<[u8; 4]>>()) {
+                let (bytes, used) = header(Kind::Binary, length, masked);
+                let (read, whole) = parse(&bytes[..used]).unwrap().unwrap();
+                prop_assert_eq!(whole, used);
+                prop_assert_eq!(read.length, length as u64);
+                prop_assert_eq!(read.mask, masked);
+                for cut in 0..used {
+                    prop_assert_eq!(parse(&bytes[..cut]), Ok(None));
+                }
             }
-            let cut = cut.min(bytes.len());
-            let (first, second) = whole.split_at_mut(cut);
-            mask(first, key, 0);
-            mask(second, key, cut);
-            prop_assert_eq!(whole, bytes);
+
+            #[test]
+            fn masks_are_the_same_in_pieces(bytes in proptest::collection::vec(any::<u8>(), 0..100), key in any::<[u8; 4]>(), cut in 0usize..100) {
+                let mut whole = vec![7; bytes.len() + 3];
+                mask_into(&mut whole, &bytes, key);
+                prop_assert_eq!(whole.split_off(bytes.len()), [7, 7, 7]);
+                for (at, byte) in bytes.iter().enumerate() {
+                    prop_assert_eq!(whole[at], byte ^ key[at % 4]);
+                }
+                let cut = cut.min(bytes.len());
+                let (first, second) = whole.split_at_mut(cut);
+                mask(first, key, 0);
+                mask(second, key, cut);
+                prop_assert_eq!(whole, bytes);
+            }
         }
     }
 }

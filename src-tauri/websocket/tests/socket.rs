@@ -207,28 +207,32 @@ async fn a_reader_that_stalls_holds_one_frame_and_no_more() {
     assert!(taken <= 256 * 1024, "{taken} bytes were taken");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+mod properties {
+    use super::*;
 
-    /// Whatever a peer sends, reading ends: with bytes, with the end or with an error.
-    #[test]
-    fn nothing_that_arrives_breaks_a_socket(
-        bytes in proptest::collection::vec(any::<u8>(), 0..400),
-        client in any::<bool>(),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let (mut peer, other) = duplex(1 << 16);
-            let role = if client { Role::Client } else { Role::Server };
-            let mut socket = Socket::new(other, role, None);
-            peer.write_all(&bytes).await.unwrap();
-            peer.shutdown().await.unwrap();
-            let mut got = Vec::new();
-            let read = socket.read_to_end(&mut got);
-            let read = tokio::time::timeout(Duration::from_secs(20), read).await;
-            prop_assert!(read.is_ok(), "never ends");
-            prop_assert!(got.len() <= bytes.len());
-            Ok(())
-        })?;
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// Whatever a peer sends, reading ends: with bytes, with the end or with an error.
+        #[test]
+        fn nothing_that_arrives_breaks_a_socket(
+            bytes in proptest::collection::vec(any::<u8>(), 0..400),
+            client in any::<bool>(),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let (mut peer, other) = duplex(1 << 16);
+                let role = if client { Role::Client } else { Role::Server };
+                let mut socket = Socket::new(other, role, None);
+                peer.write_all(&bytes).await.unwrap();
+                peer.shutdown().await.unwrap();
+                let mut got = Vec::new();
+                let read = socket.read_to_end(&mut got);
+                let read = tokio::time::timeout(Duration::from_secs(20), read).await;
+                prop_assert!(read.is_ok(), "never ends");
+                prop_assert!(got.len() <= bytes.len());
+                Ok(())
+            })?;
+        }
     }
 }

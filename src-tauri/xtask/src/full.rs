@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use crate::build;
 use crate::figures::Figures;
 use crate::package::{self, Packages};
+use crate::properties;
 use crate::run::{Steps, cargo, command, has, output, root, shown};
 use crate::setup::{self, Need, RUNNER_TARGET};
 
@@ -43,6 +44,10 @@ pub(crate) fn everything(steps: &mut Steps) -> Result<()> {
         ]);
         shown(clippy.args(["--", "-D", "warnings"]))
     })?;
+    steps.step(
+        "what peers send, made up (property tests)",
+        properties::many_cases,
+    )?;
     steps.step("release builds", package::release)?;
     let packages = steps.step("two packages, signed", package::two_versions)?;
     steps.step("packages hold what they should", || contents(&packages))?;

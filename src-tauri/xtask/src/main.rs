@@ -12,6 +12,7 @@ mod launch;
 mod package;
 mod packages;
 mod peer;
+mod properties;
 mod run;
 mod setup;
 mod test;

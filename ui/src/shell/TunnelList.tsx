@@ -8,6 +8,7 @@ import { formatSize } from '@/format/size';
 import { failureText } from '@/i18n/failure';
 import { CopyButton, IconButton, useToast } from '@/kit';
 import { copyText } from '@/kit/copyText';
+import { AtLoginOffer } from './AtLoginOffer';
 import styles from './shell.module.css';
 
 /** Every open tunnel with its port; open, copy, close. */
@@ -28,6 +29,7 @@ export function TunnelList({ tunnels }: { tunnels: readonly Tunnel[] }) {
       >
         {t('tunnels.close_all')}
       </Button>
+      <AtLoginOffer />
     </div>
   );
 }

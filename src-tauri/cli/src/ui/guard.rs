@@ -162,3 +162,53 @@ mod tests {
         assert_eq!(guard.check_address(&headers(&[own, page])), Ok(()));
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn given(name: header::HeaderName, bytes: &[u8], headers: &mut HeaderMap) -> bool {
+        let value = header::HeaderValue::from_bytes(bytes);
+        value.is_ok_and(|value| headers.insert(name, value).is_none())
+    }
+
+    proptest! {
+        /// Whatever another page or program sends: without the cookie nobody gets in.
+        #[test]
+        fn nothing_but_the_cookie_opens(
+            cookie in prop_oneof!["(gangway-8000=[0-9a-f]{0,64}(; )?){0,3}".prop_map(String::into_bytes), prop::collection::vec(any::<u8>(), 0..80)],
+            token in "[0-9a-f]{0,64}",
+            open in any::<bool>(),
+        ) {
+            let guard = Guard::new(8000);
+            prop_assert!(guard.exchange(&token).is_none());
+            if open {
+                let token = guard.token().to_owned();
+                prop_assert!(guard.exchange(&token).is_some());
+            }
+            let mut headers = HeaderMap::new();
+            given(header::HOST, b"localhost:8000", &mut headers);
+            given(header::COOKIE, &cookie, &mut headers);
+            prop_assert_eq!(guard.check(&headers), Err(Refusal::Session));
+        }
+
+        #[test]
+        fn no_other_address_is_ours(
+            host in prop_oneof!["[a-z0-9.:]{0,20}".prop_map(String::into_bytes), prop::collection::vec(any::<u8>(), 0..30)],
+            origin in "(https?://)?[a-z0-9.:]{0,20}",
+        ) {
+            let guard = Guard::new(8000);
+            let own: [&[u8]; 2] = [b"localhost:8000", b"127.0.0.1:8000"];
+            let mut headers = HeaderMap::new();
+            given(header::HOST, &host, &mut headers);
+            prop_assert_eq!(guard.check_address(&headers).is_ok(), own.contains(&&host[..]));
+            headers.clear();
+            given(header::HOST, own[0], &mut headers);
+            given(header::ORIGIN, origin.as_bytes(), &mut headers);
+            let page = origin.strip_prefix("http://").map(str::as_bytes);
+            prop_assert_eq!(guard.check_address(&headers).is_ok(), page.is_some_and(|page| own.contains(&page)));
+        }
+    }
+}

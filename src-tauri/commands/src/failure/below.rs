@@ -254,6 +254,22 @@ impl From<proxy::StartError> for Failure {
     }
 }
 
+impl From<proxy::autostart::Error> for Failure {
+    fn from(error: proxy::autostart::Error) -> Self {
+        use proxy::autostart::Error as E;
+        match error {
+            E::Unsupported => Self::new(Code::Unsupported, error),
+            E::Foreign { .. } => Self::new(Code::FileExists, error)
+                .hint("move that file away, then switch it on again"),
+            E::Unspeakable { .. } => Self::new(Code::BadPath, error)
+                .hint("move the program to a path without line breaks and without \"=\""),
+            E::Io { path, source } => io(&source, &path.display()),
+            E::Settings(error) => error.into(),
+            E::History(error) => error.into(),
+        }
+    }
+}
+
 impl From<InvalidName> for Failure {
     fn from(error: InvalidName) -> Self {
         Self::new(Code::InvalidInput, error)

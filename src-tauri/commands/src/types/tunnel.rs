@@ -180,6 +180,40 @@ pub struct TunnelRef {
     pub id: String,
 }
 
+/// Whether tunnels come back when the user logs in to this computer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct TunnelsAtLogin {
+    /// Whether this system can do it.
+    pub supported: bool,
+    /// What the user has said; absent before that, which is a no.
+    pub wanted: Option<bool>,
+    /// The file that does it, which is there while there are tunnels.
+    pub entry: String,
+    /// What lies at that place.
+    pub state: AtLoginState,
+}
+
+/// What lies where the file belongs that brings tunnels back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum AtLoginState {
+    /// Nothing.
+    Absent,
+    /// Our file.
+    Ours,
+    /// Our file, which the desktop's own settings have switched off.
+    SwitchedOff,
+    /// Somebody else's file, which stays.
+    Foreign,
+}
+
+/// Brings tunnels back when the user logs in to this computer, or no more.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct SetTunnelsAtLogin {
+    /// Whether they are to come back.
+    pub wanted: bool,
+}
+
 /// The process that owns tunnels and transfers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct ProxyStatus {

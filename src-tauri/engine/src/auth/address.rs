@@ -198,3 +198,49 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn request(noted: &[u8]) -> Option<Parts> {
+        let request = axum::http::Request::builder().header("x-forwarded-for", noted);
+        Some(request.body(()).ok()?.into_parts().0)
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_network_or_refused(text in "[0-9a-f:.*/ +]{0,24}", address in any::<IpAddr>()) {
+            if let Ok(network) = text.parse::<Network>() {
+                network.contains(address);
+                prop_assert!(network.contains(network.base.to_canonical()) || network.base.is_ipv6());
+            }
+        }
+
+        #[test]
+        fn a_network_holds_exactly_what_begins_like_it(base in any::<u32>(), other in any::<u32>(), bits in 0u8..=32) {
+            let network: Network = format!("{}/{bits}", Ipv4Addr::from(base)).parse().unwrap();
+            let same = (0..bits).all(|at| (base ^ other) & (1 << (31 - at)) == 0);
+            prop_assert_eq!(network.contains(Ipv4Addr::from(other).into()), same);
+        }
+
+        /// What a client writes in front of the proxy's own note changes nothing.
+        #[test]
+        fn only_the_last_note_counts(forged in "[ -~]{0,40}", real in any::<Ipv4Addr>()) {
+            let real = IpAddr::from(real);
+            if !real.is_loopback() {
+                let parts = request(format!("{forged}, {real}").as_bytes()).unwrap();
+                prop_assert_eq!(of_request(&parts).ok(), Some(real));
+            }
+        }
+
+        #[test]
+        fn any_header_is_an_address_or_refused(noted in prop::collection::vec(any::<u8>(), 0..60)) {
+            if let Some(parts) = request(&noted) {
+                let _ = of_request(&parts);
+            }
+        }
+    }
+}

@@ -49,13 +49,24 @@ const OPERATORS: [(&str, Operator); 12] = [
     ("like", Operator::Like),
 ];
 
+/// How many brackets and negations may stand around each other. Each takes room on the stack, of
+/// which whoever sends a filter must not have all.
+const DEEPEST: usize = 64;
+
 /// A filter.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Expression {
     Compare(String, OperatorOf, Value),
     Not(Box<Self>),
-    And(Box<Self>, Box<Self>),
-    Or(Box<Self>, Box<Self>),
+    /// From left to right.
+    Chain(Box<Self>, Vec<(Joint, Self)>),
+}
+
+/// What stands between two parts of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Joint {
+    And,
+    Or,
 }
 
 /// An operator, opaque outside.
@@ -66,7 +77,7 @@ impl Expression {
     /// Reads a filter. `&` and `|` have no precedence: they are taken from left to right.
     pub(super) fn parse(text: &str) -> Result<Self, InvalidFilter> {
         let mut reader = Reader { rest: text };
-        let expression = reader.chain()?;
+        let expression = reader.chain(0)?;
         reader.skip();
         if reader.rest.is_empty() {
             Ok(expression)
@@ -79,8 +90,16 @@ impl Expression {
     pub(super) fn fits(&self, row: &impl Fields) -> Result<bool, InvalidFilter> {
         match self {
             Self::Not(inner) => Ok(!inner.fits(row)?),
-            Self::And(one, other) => Ok(one.fits(row)? && other.fits(row)?),
-            Self::Or(one, other) => Ok(one.fits(row)? || other.fits(row)?),
+            Self::Chain(first, rest) => {
+                let mut fits = first.fits(row)?;
+                for (joint, part) in rest {
+                    fits = match joint {
+                        Joint::And => fits && part.fits(row)?,
+                        Joint::Or => fits || part.fits(row)?,
+                    };
+                }
+                Ok(fits)
+            }
             Self::Compare(field, operator, wanted) => {
                 let value = row
                     .field(field)
@@ -115,25 +134,32 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn chain(&mut self) -> Result<Expression, InvalidFilter> {
-        let mut expression = self.single()?;
+    fn chain(&mut self, depth: usize) -> Result<Expression, InvalidFilter> {
+        let first = self.single(depth)?;
+        let mut rest = Vec::new();
         loop {
-            if self.take("&") {
-                expression = Expression::And(Box::new(expression), Box::new(self.single()?));
+            let joint = if self.take("&") {
+                Joint::And
             } else if self.take("|") {
-                expression = Expression::Or(Box::new(expression), Box::new(self.single()?));
+                Joint::Or
+            } else if rest.is_empty() {
+                return Ok(first);
             } else {
-                return Ok(expression);
-            }
+                return Ok(Expression::Chain(Box::new(first), rest));
+            };
+            rest.push((joint, self.single(depth)?));
         }
     }
 
-    fn single(&mut self) -> Result<Expression, InvalidFilter> {
+    fn single(&mut self, depth: usize) -> Result<Expression, InvalidFilter> {
+        if depth > DEEPEST {
+            return Err(self.wrong());
+        }
         if self.take("!") {
-            return Ok(Expression::Not(Box::new(self.single()?)));
+            return Ok(Expression::Not(Box::new(self.single(depth + 1)?)));
         }
         if self.take("(") {
-            let inner = self.chain()?;
+            let inner = self.chain(depth + 1)?;
             return if self.take(")") {
                 Ok(inner)
             } else {
@@ -171,6 +197,15 @@ impl<'a> Reader<'a> {
     /// A JSON value: text in double quotes, a number, a list, null, true or false.
     fn value(&mut self) -> Result<Value, InvalidFilter> {
         self.skip();
+        if !self.rest.starts_with(['"', '[', '{']) {
+            // A number or a word ends where the filter goes on, which JSON knows nothing of.
+            let ends = |c: char| c.is_whitespace() || matches!(c, ')' | '&' | '|');
+            let end = self.rest.find(ends).unwrap_or(self.rest.len());
+            let (word, rest) = self.rest.split_at(end);
+            let value = serde_json::from_str(word).map_err(|_| self.wrong())?;
+            self.rest = rest;
+            return Ok(value);
+        }
         let mut values = serde_json::Deserializer::from_str(self.rest).into_iter::<Value>();
         let value = values
             .next()
@@ -274,7 +309,7 @@ pub(super) fn sorted<F: Fields>(rows: Vec<F>, text: &str) -> Vec<F> {
                     (true, true) => Ordering::Equal,
                     (true, false) => return Ordering::Greater,
                     (false, true) => return Ordering::Less,
-                    _ => order(one, other).unwrap_or(Ordering::Equal),
+                    _ => place(one, other),
                 },
                 _ => Ordering::Equal,
             };
@@ -288,6 +323,32 @@ pub(super) fn sorted<F: Fields>(rows: Vec<F>, text: &str) -> Vec<F> {
     });
     keyed.into_iter().map(|(_, row)| row).collect()
 }
+
+/// Where a value stands in a sorted list. Unlike [`order`] it is consistent for any three values,
+/// without which sorting fails: words that differ in case alone stand side by side.
+fn place(one: &Value, other: &Value) -> Ordering {
+    let kind = |value: &Value| match value {
+        Value::Bool(_) => 0,
+        Value::Number(_) => 1,
+        _ => 2,
+    };
+    match (one, other) {
+        (Value::Bool(one), Value::Bool(other)) => one.cmp(other),
+        (Value::Number(one), Value::Number(other)) => {
+            let number = |it: &serde_json::Number| it.as_f64().unwrap_or_default();
+            number(one).total_cmp(&number(other))
+        }
+        _ if kind(one) != kind(other) => kind(one).cmp(&kind(other)),
+        _ => {
+            let (one, other) = (text(one), text(other));
+            let folded = |it: &str| it.to_ascii_lowercase();
+            folded(&one).cmp(&folded(&other)).then(one.cmp(&other))
+        }
+    }
+}
+
+#[cfg(test)]
+mod properties;
 
 #[cfg(test)]
 mod tests {
@@ -318,6 +379,7 @@ mod tests {
             r#"agents contains "b""#,
             r#"created_at > "2026-08-22T00:00:00+00:00""#,
             r#"status == "PENDING" | priority == 10"#,
+            r#"(priority == 10) & (tag is null)|(priority==1)"#,
         ] {
             assert_eq!(passes(yes), Ok(true), "{yes}");
         }

@@ -135,3 +135,27 @@ async fn strict(
     )
     .data(json!(errors)))
 }
+
+#[cfg(test)]
+mod properties {
+    use async_graphql::parser::parse_query;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_query_is_understood_or_refused(text in "(\\{|\\}|\\(|\\)|\\[|\\]|query|\\$a|:|[a-z]{1,2}|\"|\\.\\.\\.| ){0,30}|\\PC{0,40}") {
+            let _ = parse_query(text);
+        }
+    }
+
+    /// Each level takes a piece of the stack.
+    #[test]
+    fn a_query_that_is_too_deep_is_refused() {
+        for (open, close) in [("{a", "}"), ("{a(b:[", "])}"), ("[", "]")] {
+            let deep = format!("{}{}", open.repeat(20_000), close.repeat(20_000));
+            assert!(parse_query(&deep).is_err());
+            let inner = format!("{{a(b:{}{})}}", open.repeat(20_000), close.repeat(20_000));
+            let _ = parse_query(&inner);
+        }
+    }
+}

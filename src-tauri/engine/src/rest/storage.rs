@@ -206,3 +206,41 @@ fn part(range: &Range, size: u64) -> Option<(u64, u64)> {
     };
     (start < end).then(|| (start, end - start))
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_range_is_a_part_of_the_file_or_none(
+            text in prop_oneof!["bytes=[0-9, -]{0,30}", "[ -~]{0,30}"],
+            size in prop_oneof![any::<u64>(), 0u64..100],
+        ) {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RANGE, text.parse().unwrap());
+            if let Some((start, length)) = headers.typed_get::<Range>().and_then(|it| part(&it, size)) {
+                prop_assert!(length > 0);
+                prop_assert!(start.checked_add(length).is_some_and(|end| end <= size));
+            }
+        }
+
+        #[test]
+        fn the_part_that_is_asked_for_is_given(start in 0u64..1000, length in 1u64..1000, more in 0u64..1000) {
+            let size = start + length + more;
+            let range = Range::bytes(start..start + length).unwrap();
+            prop_assert_eq!(part(&range, size), Some((start, length)));
+        }
+
+        /// The name of a file is its owner's, and must not become another header.
+        #[test]
+        fn any_name_can_be_saved(name in "\\PC*|[\\x00-\\x20\\\\\"]*") {
+            let mut response = StatusCode::OK.into_response();
+            attach(&mut response, &name, "text/plain");
+            let value = &response.headers()[header::CONTENT_DISPOSITION];
+            prop_assert_eq!(value.to_str().unwrap().matches('"').count(), 2);
+        }
+    }
+}

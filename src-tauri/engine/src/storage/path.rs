@@ -142,3 +142,36 @@ mod tests {
         );
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use std::path::Component;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_path_from_the_wire_leaves_the_folder(
+            text in prop_oneof!["[a./\\\\\\x00]{0,20}", "(\\.{1,3}/|/|a){0,8}", "\\PC*"],
+            more in "[a./]{0,10}",
+        ) {
+            if let Ok(path) = InnerPath::parse(&text) {
+                let inside = |path: &InnerPath| {
+                    let all = Path::new(path.as_str()).components();
+                    all.into_iter().all(|part| matches!(part, Component::Normal(_)))
+                };
+                prop_assert!(inside(&path), "{:?}", path);
+                let again = InnerPath::parse(path.as_str());
+                prop_assert_eq!(again.as_ref(), Ok(&path));
+                if let Ok(more) = InnerPath::parse(&more) {
+                    prop_assert!(inside(&path.join(&more)));
+                }
+                if let (Some(parent), Some(name)) = (path.parent(), path.name()) {
+                    prop_assert_eq!(parent.join(&InnerPath::parse(name).unwrap()), path);
+                }
+            }
+        }
+    }
+}

@@ -248,3 +248,41 @@ mod tests {
         assert!(values.fill("{ports[0]").is_err());
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn values() -> Values {
+        let port = ServicePort::new("x", protocol::service_port::ServiceProtocol::Http, 8090);
+        Values::new(&port, None)
+    }
+
+    proptest! {
+        /// A definition is an image's: whatever stands there is filled in or refused.
+        #[test]
+        fn any_definition_is_filled_in_or_refused(
+            text in "(\\$|\\{|\\}|\\[|\\]|ports|runtime_path|0|9999999999999999999999|é){0,16}|\\PC{0,30}",
+            json in "[\\[\\]{}\":,a-z0-9]{0,40}",
+        ) {
+            let _ = values().fill(&text);
+            let _ = values().fill_json(&serde_json::json!([text, { "a": text }, 1]));
+            let _ = serde_json::from_str::<Definition>(&json);
+        }
+
+        #[test]
+        fn text_without_braces_stays_and_braces_can_be_written(text in "[^{}$]{0,30}", more in "[a-z{} ]{0,12}") {
+            prop_assert_eq!(values().fill(&text), Ok(text));
+            let escaped = more.replace('{', "{{").replace('}', "}}");
+            prop_assert_eq!(values().fill(&escaped), Ok(more));
+        }
+
+        #[test]
+        fn values_are_found(before in "[a-z ]{0,6}", after in "[a-z ]{0,6}") {
+            let port = values().fill(&format!("{before}{{ports[0]}}{after}"));
+            prop_assert_eq!(port, Ok(format!("{before}8090{after}")));
+        }
+    }
+}

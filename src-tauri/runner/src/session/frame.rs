@@ -70,3 +70,44 @@ fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
     frame[..4].copy_from_slice(&length.to_be_bytes());
     Ok(frame)
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn heard(bytes: &[u8]) -> io::Result<Vec<Value>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let (mut stream, mut other) = UnixStream::pair()?;
+            other.write_all(bytes).await?;
+            drop(other);
+            let mut heard = Vec::new();
+            while let Some(value) = read(&mut stream).await? {
+                heard.push(value);
+            }
+            Ok(heard)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_messages_or_an_error(bytes in vec(any::<u8>(), 0..200)) {
+            let _ = heard(&bytes);
+            let framed = [&(bytes.len() as u32).to_be_bytes()[..], &bytes].concat();
+            let _ = heard(&framed);
+        }
+
+        #[test]
+        fn what_is_written_is_read(texts in vec("\\PC{0,40}", 0..4)) {
+            let said: Vec<Value> = texts.iter().map(|text| json!({ "text": text })).collect();
+            let bytes: Vec<u8> = said.iter().flat_map(|it| encode(it).unwrap()).collect();
+            prop_assert_eq!(heard(&bytes).unwrap(), said);
+        }
+    }
+}

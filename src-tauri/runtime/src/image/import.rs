@@ -15,12 +15,15 @@ use tar::{Archive, EntryType};
 use super::{
     Content, Digest, ImageError, ImageStore,
     manifest::{Config, Descriptor, MOST_TEXT, Manifest},
+    metered::Metered,
     store::blocking,
     unpack::decompressed,
 };
 
 /// Entries of an archive that are looked at.
 const MOST_ENTRIES: usize = 100_000;
+/// Bytes of a name that is looked up.
+const LONGEST_NAME: usize = 1024;
 
 /// What came.
 #[derive(Clone, Debug)]
@@ -197,20 +200,28 @@ impl Files {
         let doing = "read the archive";
         let mut places = BTreeMap::new();
         let mut links = Vec::new();
-        let mut archive = Archive::new(&file);
+        let (metered, meter) = Metered::new(&file);
+        let mut archive = Archive::new(metered);
         let entries = archive.entries_with_seek().map_err(ImageError::io(doing))?;
         for entry in entries.take(MOST_ENTRIES) {
             let entry = entry.map_err(ImageError::io(doing))?;
-            let name = clean(&entry.path_bytes());
+            meter.head();
+            let name = entry.path_bytes();
+            // None of the names that are looked up is longer.
+            if name.len() > LONGEST_NAME {
+                continue;
+            }
+            let name = clean(&name);
             match entry.header().entry_type() {
                 EntryType::Regular | EntryType::Continuous => {
                     places.insert(name, (entry.raw_file_position(), entry.size()));
                 }
                 EntryType::Link | EntryType::Symlink => {
                     // Old archives have equal layers only once.
-                    let target = entry.link_name_bytes().unwrap_or_default().into_owned();
-                    let target = String::from_utf8_lossy(&target).into_owned();
-                    links.push((name, target));
+                    let target = entry.link_name_bytes().unwrap_or_default();
+                    if target.len() <= LONGEST_NAME {
+                        links.push((name, String::from_utf8_lossy(&target).into_owned()));
+                    }
                 }
                 _ => {}
             }
@@ -298,4 +309,107 @@ fn flat(path: &Path) -> String {
         }
     }
     parts.join("/")
+}
+
+#[cfg(test)]
+mod properties {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_name_is_looked_up_below(name in prop_oneof![vec(any::<u8>(), 0..40), "(\\.{1,2}/|/|a/?){0,10}".prop_map(String::into_bytes)]) {
+            let clean = clean(&name);
+            prop_assert!(!clean.starts_with('/') && clean.split('/').all(|part| part != ".."), "{}", clean);
+            if let Ok(inside) = super::super::place::inside(&name) {
+                let normal = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
+                prop_assert!(inside.components().all(normal));
+            }
+        }
+
+        #[test]
+        fn any_manifest_is_understood_or_refused(
+            bytes in prop_oneof!["[\\[\\]{}\":,a-z0-9]{0,60}".prop_map(String::into_bytes), vec(any::<u8>(), 0..60)],
+            changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        ) {
+            let digest = Digest::of(&bytes);
+            let text = format!(
+                r#"{{"config":{{"digest":"{digest}","size":3}},"layers":[{{"digest":"{digest}"}}],"manifests":[{{"digest":"{digest}",
+                "platform":{{"architecture":"amd64"}}}}],"rootfs":{{"diff_ids":["{digest}"]}},"architecture":"amd64"}}"#
+            );
+            let mut whole = text.into_bytes();
+            prop_assert!(Manifest::parse(&whole).is_ok() && serde_json::from_slice::<serde_json::Value>(&whole).is_ok());
+            for (at, byte) in changes {
+                let at = at.index(whole.len());
+                whole[at] = byte;
+            }
+            for bytes in [whole, bytes] {
+                if let Ok(manifest) = Manifest::parse(&bytes) {
+                    let _ = manifest.choose();
+                    for one in manifest.layers.iter().chain(&manifest.manifests) {
+                        prop_assert!(one.digest.hex().len() == 64 && !one.digest.hex().contains(['/', '.']));
+                    }
+                }
+                if let Ok(config) = Config::parse(&bytes) {
+                    let _ = config.check_platform();
+                    prop_assert!((1..=127).contains(&config.layers.len()));
+                }
+                let _ = serde_json::from_slice::<Vec<Saved>>(&bytes);
+            }
+        }
+
+        #[test]
+        fn only_digests_are_file_names(text in "(sha256:)?[0-9a-fA-F./]{0,70}") {
+            if let Ok(digest) = text.parse::<Digest>() {
+                prop_assert_eq!(digest.to_string(), text);
+                prop_assert!(digest.hex().bytes().all(|byte| byte.is_ascii_hexdigit()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod in_a_folder {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_archive_can_be_looked_into(
+            entries in vec(("[a./]{1,8}", "[a./]{0,6}", 0usize..5, 0usize..900), 0..10),
+            changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        ) {
+            let mut builder = tar::Builder::new(Vec::new());
+            for (name, target, kind, length) in &entries {
+                let mut header = tar::Header::new_gnu();
+                header.set_entry_type([EntryType::Regular, EntryType::Link, EntryType::Symlink, EntryType::GNULongName, EntryType::Directory][*kind]);
+                header.set_size(*length as u64);
+                header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+                header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
+                header.set_cksum();
+                builder.append(&header, &vec![b'a'; *length][..]).unwrap();
+            }
+            let mut bytes = builder.into_inner().unwrap();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&bytes).unwrap();
+            file.rewind().unwrap();
+            if let Ok(mut files) = Files::archive(file) {
+                for name in ["a", "manifest.json", "../a", "/etc/passwd", "a/a"] {
+                    let has = files.has(name);
+                    if let Ok(text) = files.text(name) {
+                        prop_assert!(text.len() <= bytes.len());
+                        prop_assert!(has || name.starts_with(['.', '/']));
+                    }
+                }
+            }
+        }
+    }
 }

@@ -11,6 +11,7 @@ mod digest;
 mod error;
 mod import;
 mod manifest;
+mod metered;
 mod place;
 mod pull;
 mod registry;

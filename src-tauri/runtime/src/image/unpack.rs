@@ -12,6 +12,7 @@ use super::{
     Digest, ImageError,
     budget::Budget,
     digest::Hashing,
+    metered::Metered,
     place::{Attributes, Place, inside},
 };
 use crate::Owner;
@@ -83,7 +84,8 @@ pub(super) fn unpack(
 ) -> Result<Unpacked, ImageError> {
     let doing = "read a layer";
     let plain = decompressed(layer).map_err(ImageError::io(doing))?;
-    let mut archive = Archive::new(Hashing::new(plain));
+    let (plain, meter) = Metered::new(Hashing::new(plain));
+    let mut archive = Archive::new(plain);
     let mut unpacking = Unpacking {
         place: Place::open(directory, owner)?,
         budget,
@@ -91,8 +93,14 @@ pub(super) fn unpack(
         dropped: Dropped::default(),
     };
     for entry in archive.entries().map_err(ImageError::io(doing))? {
-        unpacking.entry(entry.map_err(ImageError::io(doing))?)?;
+        let mut entry = entry.map_err(ImageError::io(doing))?;
+        meter.content();
+        unpacking.entry(&mut entry)?;
+        // What is no file may say that it has content all the same.
+        copy(&mut entry, &mut io::sink(), unpacking.budget)?;
+        meter.head();
     }
+    meter.content();
     let Unpacking {
         place,
         bytes,
@@ -101,6 +109,7 @@ pub(super) fn unpack(
     } = unpacking;
     place.finish()?;
     let digest = archive
+        .into_inner()
         .into_inner()
         .finish()
         .map_err(ImageError::io(doing))?;
@@ -119,7 +128,7 @@ struct Unpacking<'a> {
 }
 
 impl Unpacking<'_> {
-    fn entry<R: Read>(&mut self, mut entry: Entry<'_, R>) -> Result<(), ImageError> {
+    fn entry<R: Read>(&mut self, entry: &mut Entry<'_, R>) -> Result<(), ImageError> {
         let path = inside(&entry.path_bytes())?;
         // The root itself: it has the attributes of the session's.
         let Some(name) = path.file_name() else {
@@ -140,7 +149,7 @@ impl Unpacking<'_> {
             self.dropped.owners += 1;
         }
         let kind = header.entry_type();
-        if self.has_attributes(&mut entry) {
+        if self.has_attributes(entry) {
             self.dropped.attributes += 1;
         }
         match kind {
@@ -152,19 +161,19 @@ impl Unpacking<'_> {
                     ..
                 } = self;
                 place.file(&path, attributes, |file| {
-                    *bytes += copy(&mut entry, file, budget)?;
+                    *bytes += copy(entry, file, budget)?;
                     Ok(())
                 })
             }
             EntryType::Directory => self.place.directory(&path, attributes),
             EntryType::Symlink => {
-                let target = link_name(&entry, &path)?;
+                let target = link_name(entry, &path)?;
                 let target = std::os::unix::ffi::OsStringExt::from_vec(target);
                 let target: std::ffi::OsString = target;
                 self.place.symlink(&path, &target, attributes)
             }
             EntryType::Link => {
-                let target = inside(&link_name(&entry, &path)?)?;
+                let target = inside(&link_name(entry, &path)?)?;
                 self.place.link(&path, &target)
             }
             EntryType::Fifo => self.place.pipe(&path, attributes),
@@ -232,3 +241,6 @@ fn copy(from: &mut impl Read, to: &mut impl Write, budget: &mut Budget) -> Resul
         bytes += count;
     }
 }
+
+#[cfg(test)]
+mod in_a_folder;

@@ -192,21 +192,15 @@ impl Entry {
     /// # Errors
     /// [`ConfigError::Value`].
     pub fn text(&self) -> Result<String, ConfigError> {
+        self.check()?;
         let mut text = String::new();
-        let plain = |value: &str| {
-            let bad = |c: char| c.is_control() || c == '"' || c == '#';
-            if value.is_empty() || value.contains(bad) {
-                return Err(ConfigError::Value(value.to_owned()));
-            }
-            Ok(value.to_owned())
-        };
         let command: Result<Vec<String>, ConfigError> = self
             .proxy_command
             .iter()
             .map(|word| shell_quoted(word))
             .collect();
-        let _ = writeln!(text, "Host {}", plain(&self.host)?);
-        let _ = writeln!(text, "    User {}", plain(&self.user)?);
+        let _ = writeln!(text, "Host {}", self.host);
+        let _ = writeln!(text, "    User {}", self.user);
         let _ = writeln!(text, "    ProxyCommand {}", command?.join(" "));
         if let Some(identity) = &self.identity_file {
             let _ = writeln!(
@@ -219,11 +213,31 @@ impl Entry {
         let hosts = quoted(&self.known_hosts_file.to_string_lossy())?;
         let _ = writeln!(text, "    UserKnownHostsFile {hosts}");
         if let Some(alias) = &self.host_key_alias {
-            let _ = writeln!(text, "    HostKeyAlias {}", plain(alias)?);
+            let _ = writeln!(text, "    HostKeyAlias {alias}");
         }
         let _ = writeln!(text, "    StrictHostKeyChecking yes");
         let _ = writeln!(text, "    ServerAliveInterval 30");
         Ok(text)
+    }
+
+    /// Whether names that a manager has told can stand in a file and in a command: none may be an
+    /// option of `ssh`, more than one word, or a pattern for everything.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] with the one that can't.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let bad = |c: char| c.is_control() || c.is_whitespace() || "\"'#!,\\`$;&|<>".contains(c);
+        let names = [&self.host, &self.user].into_iter();
+        for name in names.chain(&self.host_key_alias) {
+            if name.is_empty() || name.starts_with('-') || name.contains(bad) {
+                return Err(ConfigError::Value(name.clone()));
+            }
+        }
+        let pattern = |c: char| matches!(c, '*' | '?' | '.' | '[' | ']');
+        match self.host.chars().all(pattern) || self.user.contains('@') {
+            true => Err(ConfigError::Value(self.host.clone())),
+            false => Ok(()),
+        }
     }
 }
 
@@ -316,6 +330,8 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> ConfigError + '_ {
     }
 }
 
+#[cfg(test)]
+mod in_a_folder;
 #[cfg(test)]
 mod tests {
     use super::*;

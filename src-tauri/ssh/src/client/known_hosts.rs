@@ -123,3 +123,61 @@ mod tests {
         assert!(hosts.get("tw").unwrap().is_none(), "no prefix matches");
     }
 }
+
+#[cfg(test)]
+mod in_a_folder {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::client::PrivateKey;
+
+    proptest! {
+        /// Whatever stands in the file, and whatever a manager says a host key is.
+        #[test]
+        fn a_key_comes_back_and_no_other_line_changes(
+            before in "([a-z,]{0,6} ?(ssh-ed25519)? ?[A-Za-z0-9+/=]{0,20}\n){0,5}|\\PC{0,40}",
+            name in "[a-z0-9-]{1,12}",
+            seed in any::<[u8; 32]>(),
+            comment in "\\PC{0,20}|[\\x00-\\x20]{0,6}[a-z]{0,4}",
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let hosts = KnownHosts::new(folder.path().join("known_hosts"));
+            std::fs::write(hosts.path(), &before).unwrap();
+            let _ = hosts.get(&name);
+            let key = PrivateKey::from_seed(&seed).public();
+            let Ok(told) = PublicKey::parse(&format!("{} {comment}", key.line())) else {
+                return Ok(());
+            };
+            hosts.set(&name, &told).unwrap();
+            prop_assert!(hosts.get(&name).unwrap().is_some_and(|known| known.is_same(&key)));
+            let text = std::fs::read_to_string(hosts.path()).unwrap();
+            let others = |text: &str| -> Vec<String> {
+                let ours = |line: &&str| !line.split(' ').next().unwrap_or_default().split(',').any(|it| it == name);
+                text.lines().filter(ours).map(str::to_owned).collect()
+            };
+            prop_assert_eq!(others(&text), others(&before));
+            prop_assert_eq!(text.lines().count(), others(&before).len() + 1);
+            hosts.remove(&name).unwrap();
+            prop_assert!(hosts.get(&name).unwrap().is_none());
+        }
+    }
+}
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_line_is_a_key_or_refused(text in "(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp256)? ?[A-Za-z0-9+/]{0,80}={0,2}( \\PC{0,10})?") {
+            if let Ok(key) = PublicKey::parse(&text) {
+                let line = key.line();
+                prop_assert!(!line.contains(['\n', '\r']) && line.split(' ').count() == 2);
+                prop_assert!(PublicKey::parse(&line).unwrap().is_same(&key));
+            }
+            let _ = crate::client::PrivateKey::parse(&text);
+        }
+    }
+}

@@ -83,6 +83,7 @@ import type { SessionRename } from "./SessionRename";
 import type { SessionSave } from "./SessionSave";
 import type { SessionTerminate } from "./SessionTerminate";
 import type { SessionWait } from "./SessionWait";
+import type { SetTunnelsAtLogin } from "./SetTunnelsAtLogin";
 import type { Settings } from "./Settings";
 import type { SshConfigStatus } from "./SshConfigStatus";
 import type { SshInfo } from "./SshInfo";
@@ -110,6 +111,7 @@ import type { TunnelList } from "./TunnelList";
 import type { TunnelOpen } from "./TunnelOpen";
 import type { TunnelRef } from "./TunnelRef";
 import type { TunnelReport } from "./TunnelReport";
+import type { TunnelsAtLogin } from "./TunnelsAtLogin";
 import type { Unsaved } from "./Unsaved";
 import type { UpdateStatus } from "./UpdateStatus";
 import type { Tag } from "./Tag";
@@ -163,6 +165,8 @@ export interface Commands {
   "tunnel.report": { request: TunnelRef; response: TunnelReport };
   "tunnel.ports": { request: SessionRef; response: SessionPortList };
   "tunnel.close_all": { request: Nothing; response: Nothing };
+  "tunnel.at_login": { request: Nothing; response: TunnelsAtLogin };
+  "tunnel.set_at_login": { request: SetTunnelsAtLogin; response: TunnelsAtLogin };
   "proxy.status": { request: Nothing; response: ProxyStatus };
   "transfer.list": { request: Nothing; response: TransferList };
   "transfer.start": { request: TransferStart; response: TransferList };
@@ -294,6 +298,8 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "tunnel.report": { effect: "read", tags: ["tunnel"] },
   "tunnel.ports": { effect: "read", tags: ["tunnel"] },
   "tunnel.close_all": { effect: "change", tags: ["tunnel"] },
+  "tunnel.at_login": { effect: "read", tags: ["tunnel"] },
+  "tunnel.set_at_login": { effect: "host", tags: ["tunnel"] },
   "proxy.status": { effect: "read", tags: ["tunnel", "transfer"] },
   "transfer.list": { effect: "read", tags: ["transfer"] },
   "transfer.start": { effect: "change", tags: ["transfer"] },

@@ -11,6 +11,7 @@ import { NetworkSection } from './NetworkSection';
 import { PathsSection } from './PathsSection';
 import { SshSection } from './SshSection';
 import styles from './settings.module.css';
+import { TunnelsSection } from './TunnelsSection';
 import { UpdateSection } from './UpdateSection';
 
 export function SettingsPage() {
@@ -23,6 +24,7 @@ export function SettingsPage() {
         <FilesSection />
         <SshSection />
         <NetworkSection />
+        <TunnelsSection />
         <EngineSection />
         {inWindow() && <UpdateSection />}
         <DoctorSection />

@@ -343,53 +343,57 @@ mod tests {
         }
     }
 
-    proptest! {
-        /// A peer may send anything, cut anywhere: it is understood or refused, and what is kept
-        /// of it stays small.
-        #[test]
-        fn any_bytes_are_understood_or_refused(
-            stream in vec(any::<u8>(), 0..4096),
-            cuts in vec(1usize..512, 1..16),
-        ) {
-            let mut replies = Replies::default();
-            let (mut rest, mut cuts) = (Bytes::from(stream), cuts.into_iter().cycle());
-            while !rest.is_empty() {
-                let piece = rest.split_to(cuts.next().unwrap_or(1).min(rest.len()));
-                if replies.feed(piece, |_, reply| look_at(reply)).is_err() {
-                    break;
+    mod properties {
+        use super::*;
+
+        proptest! {
+            /// A peer may send anything, cut anywhere: it is understood or refused, and what is kept
+            /// of it stays small.
+            #[test]
+            fn any_bytes_are_understood_or_refused(
+                stream in vec(any::<u8>(), 0..4096),
+                cuts in vec(1usize..512, 1..16),
+            ) {
+                let mut replies = Replies::default();
+                let (mut rest, mut cuts) = (Bytes::from(stream), cuts.into_iter().cycle());
+                while !rest.is_empty() {
+                    let piece = rest.split_to(cuts.next().unwrap_or(1).min(rest.len()));
+                    if replies.feed(piece, |_, reply| look_at(reply)).is_err() {
+                        break;
+                    }
                 }
+                prop_assert!(replies.head.len() <= 4 + REPLY_LIMIT);
             }
-            prop_assert!(replies.head.len() <= 4 + REPLY_LIMIT);
-        }
 
-        /// The same for replies whose frame is right and whose inside is not.
-        #[test]
-        fn any_body_in_a_right_frame_is_understood_or_refused(
-            kind in prop_oneof![Just(2u8), 101u8..=105, Just(201)],
-            body in vec(any::<u8>(), 4..512),
-        ) {
-            let mut packet = BytesMut::new();
-            packet.put_u32(1 + body.len() as u32);
-            packet.put_u8(kind);
-            packet.put_slice(&body);
-            let _ = Replies::default().feed(packet.freeze(), |_, reply| look_at(reply));
-        }
+            /// The same for replies whose frame is right and whose inside is not.
+            #[test]
+            fn any_body_in_a_right_frame_is_understood_or_refused(
+                kind in prop_oneof![Just(2u8), 101u8..=105, Just(201)],
+                body in vec(any::<u8>(), 4..512),
+            ) {
+                let mut packet = BytesMut::new();
+                packet.put_u32(1 + body.len() as u32);
+                packet.put_u8(kind);
+                packet.put_slice(&body);
+                let _ = Replies::default().feed(packet.freeze(), |_, reply| look_at(reply));
+            }
 
-        #[test]
-        fn attributes_come_back_as_they_went(
-            size: Option<u64>,
-            permissions: Option<u32>,
-            times: Option<(u32, u32)>,
-        ) {
-            let attributes = Attributes {
-                size,
-                permissions,
-                accessed: times.map(|times| times.0),
-                modified: times.map(|times| times.1),
-            };
-            let mut bytes = BytesMut::new();
-            attributes.encode(&mut bytes);
-            prop_assert_eq!(Attributes::decode(&mut bytes.freeze()).unwrap(), attributes);
+            #[test]
+            fn attributes_come_back_as_they_went(
+                size: Option<u64>,
+                permissions: Option<u32>,
+                times: Option<(u32, u32)>,
+            ) {
+                let attributes = Attributes {
+                    size,
+                    permissions,
+                    accessed: times.map(|times| times.0),
+                    modified: times.map(|times| times.1),
+                };
+                let mut bytes = BytesMut::new();
+                attributes.encode(&mut bytes);
+                prop_assert_eq!(Attributes::decode(&mut bytes.freeze()).unwrap(), attributes);
+            }
         }
     }
 

@@ -260,35 +260,39 @@ mod tests {
 
     use super::*;
 
-    proptest! {
-        /// A client may send anything: each field is understood or refused.
-        #[test]
-        fn any_packet_is_understood_or_refused(
-            bytes in vec(any::<u8>(), 0..2048),
-            order in vec(0u8..5, 1..16),
-        ) {
-            let mut fields = Fields(Bytes::from(bytes));
-            for next in order {
-                let before = fields.0.len();
-                let refused = match next {
-                    0 => fields.byte().is_err(),
-                    1 => fields.u32().is_err(),
-                    2 => fields.u64().is_err(),
-                    3 => fields.string().is_err(),
-                    _ => fields.attributes().is_err(),
-                };
-                prop_assert!(fields.0.len() <= before);
-                if refused {
-                    break;
+    mod properties {
+        use super::*;
+
+        proptest! {
+            /// A client may send anything: each field is understood or refused.
+            #[test]
+            fn any_packet_is_understood_or_refused(
+                bytes in vec(any::<u8>(), 0..2048),
+                order in vec(0u8..5, 1..16),
+            ) {
+                let mut fields = Fields(Bytes::from(bytes));
+                for next in order {
+                    let before = fields.0.len();
+                    let refused = match next {
+                        0 => fields.byte().is_err(),
+                        1 => fields.u32().is_err(),
+                        2 => fields.u64().is_err(),
+                        3 => fields.string().is_err(),
+                        _ => fields.attributes().is_err(),
+                    };
+                    prop_assert!(fields.0.len() <= before);
+                    if refused {
+                        break;
+                    }
                 }
             }
-        }
 
-        #[test]
-        fn any_stream_is_cut_into_packets_or_refused(bytes in vec(any::<u8>(), 0..4096)) {
-            let mut received = BytesMut::from(&bytes[..]);
-            while let Ok(Some(packet)) = super::super::next_packet(&mut received) {
-                prop_assert!(packet.0.len() <= MAX_PACKET);
+            #[test]
+            fn any_stream_is_cut_into_packets_or_refused(bytes in vec(any::<u8>(), 0..4096)) {
+                let mut received = BytesMut::from(&bytes[..]);
+                while let Ok(Some(packet)) = super::super::next_packet(&mut received) {
+                    prop_assert!(packet.0.len() <= MAX_PACKET);
+                }
             }
         }
     }
