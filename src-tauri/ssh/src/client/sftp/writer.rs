@@ -84,7 +84,6 @@ impl Writer {
     /// # Errors
     /// [`SftpError`].
     pub async fn finish(mut self, attributes: &Attributes) -> Result<Option<u64>, SftpError> {
-        self.send().await?;
         if self.files.len() > 1 {
             // On one connection the server does things in order; between two there is none.
             self.flush().await?;
@@ -92,6 +91,8 @@ impl Writer {
                 file.close().await?;
             }
         }
+        let mut batch = Vec::new();
+        self.prepare(&mut batch).await?;
         let attributes = Attributes {
             size: self.ends_in_hole.then_some(self.next),
             ..*attributes
@@ -101,16 +102,18 @@ impl Writer {
         };
         let mux = file.sftp.mux.clone();
         let handle = file.handle.take().unwrap_or_default();
-        // Sent behind the data without waiting for it.
+        // Sent with the last of the data without waiting for it.
+        let nothing = || (Vec::new(), None);
         let set = if attributes == Attributes::default() {
             None
         } else {
             let fill = |request: Request| request.string(&handle).attributes(&attributes);
-            Some(mux.send(Kind::Fsetstat, Vec::new(), fill).await?)
+            Some(mux.add(&mut batch, Kind::Fsetstat, nothing(), fill)?)
         };
         let only_handle = |request: Request| request.string(&handle);
-        let stat = mux.send(Kind::Fstat, Vec::new(), only_handle).await?;
-        let close = mux.send(Kind::Close, Vec::new(), only_handle).await?;
+        let stat = mux.add(&mut batch, Kind::Fstat, nothing(), only_handle)?;
+        let close = mux.add(&mut batch, Kind::Close, nothing(), only_handle)?;
+        mux.push(batch).await?;
         while let Some((_, pending)) = self.ahead.pop_front() {
             if let Some(pending) = pending {
                 done(pending.reply().await?)?;
@@ -146,8 +149,18 @@ impl Writer {
     }
 
     async fn send(&mut self) -> Result<(), SftpError> {
+        let mut batch = Vec::new();
+        match self.prepare(&mut batch).await? {
+            Some(at) => self.files[at].sftp.mux.push(batch).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Adds what is held to `batch`; returns which of the connections it has to be sent over, if it
+    /// has to be sent.
+    async fn prepare(&mut self, batch: &mut Vec<Bytes>) -> Result<Option<usize>, SftpError> {
         if self.held_bytes == 0 {
-            return Ok(());
+            return Ok(None);
         }
         let data = std::mem::take(&mut self.held);
         let length = std::mem::take(&mut self.held_bytes);
@@ -156,7 +169,7 @@ impl Writer {
         if self.ends_in_hole {
             self.ahead.push_back((end, None));
             self.next = end;
-            return Ok(());
+            return Ok(None);
         }
         // One slow connection must not let the others run far ahead: what lies behind a gap counts
         // as not arrived.
@@ -169,14 +182,11 @@ impl Writer {
         let file = &self.files[at];
         let (handle, offset) = (file.handle(), self.next);
         let fill = |request: Request| request.string(handle).u64(offset).u32(bytes);
-        let pending = file
-            .sftp
-            .mux
-            .send_within(Kind::Write, data, Some(room), fill)
-            .await?;
+        let mux = &file.sftp.mux;
+        let pending = mux.add(batch, Kind::Write, (data, Some(room)), fill)?;
         self.next = end;
         self.ahead.push_back((end, Some(pending)));
-        Ok(())
+        Ok(Some(at))
     }
 
     /// Room for so many bytes on whichever connection has it first.
