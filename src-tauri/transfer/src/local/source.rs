@@ -1,5 +1,6 @@
-//! Reads a local file from front to back, one piece ahead of its consumer. Holes are not read.
+//! Reads a local file from front to back, some pieces ahead of its consumer. Holes are not read.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -16,6 +17,10 @@ static ZEROS: [u8; CHUNK] = [0; CHUNK];
 /// Of a hole at once; so often it is looked whether the transfer was stopped.
 const HOLE: u64 = 64 * CHUNK as u64;
 
+/// Pieces that one thread reads behind each other: each change of thread costs as much as reading
+/// a good part of a piece.
+const AT_ONCE: usize = 4;
+
 struct Open {
     file: File,
     at: u64,
@@ -26,14 +31,21 @@ struct Open {
 
 type Piece = (Vec<Bytes>, Open);
 
-enum Ahead {
-    Ready(Piece),
-    Reading(JoinHandle<io::Result<Piece>>),
+/// What was read ahead, and where to go on.
+struct Pieces {
+    pieces: VecDeque<Vec<Bytes>>,
+    open: Open,
+}
+
+enum Next {
+    Known(Open),
+    Reading(JoinHandle<io::Result<Pieces>>),
     End,
 }
 
 pub(super) struct LocalSource {
-    ahead: Ahead,
+    ready: VecDeque<Vec<Bytes>>,
+    next: Next,
 }
 
 /// Opens the file at its byte `offset`. The first piece comes with the opening: for a small file it
@@ -49,8 +61,10 @@ pub(super) fn open(mut file: File, offset: u64) -> io::Result<LocalSource> {
         left: data.len().saturating_sub(offset),
         has_holes: has_holes(&data),
     };
+    let (pieces, open) = read_piece(open)?;
     Ok(LocalSource {
-        ahead: Ahead::Ready(read_piece(open)?),
+        ready: VecDeque::from([pieces]),
+        next: Next::Known(open),
     })
 }
 
@@ -126,27 +140,44 @@ fn read_piece(mut open: Open) -> io::Result<Piece> {
     Ok((pieces, open))
 }
 
+fn read_pieces(mut open: Open) -> io::Result<Pieces> {
+    let mut pieces = VecDeque::with_capacity(AT_ONCE);
+    while pieces.len() < AT_ONCE && open.left > 0 {
+        let piece;
+        (piece, open) = read_piece(open)?;
+        pieces.push_back(piece);
+    }
+    Ok(Pieces { pieces, open })
+}
+
+impl LocalSource {
+    fn read_ahead(&mut self) {
+        self.next = match std::mem::replace(&mut self.next, Next::End) {
+            Next::Known(open) if open.left > 0 => {
+                Next::Reading(spawn_blocking(move || read_pieces(open)))
+            }
+            Next::Known(_) => Next::End,
+            other => other,
+        };
+    }
+}
+
 impl Source for LocalSource {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Bytes>>, StoreError>> {
         async move {
-            let (pieces, open) = match &mut self.ahead {
-                Ahead::End => return Ok(None),
-                Ahead::Reading(task) => {
-                    let piece = task
-                        .await
-                        .unwrap_or_else(|ended| Err(io::Error::other(ended)));
-                    self.ahead = Ahead::End;
-                    piece?
-                }
-                Ahead::Ready(_) => match std::mem::replace(&mut self.ahead, Ahead::End) {
-                    Ahead::Ready(piece) => piece,
-                    Ahead::Reading(_) | Ahead::End => return Ok(None),
-                },
-            };
-            if open.left > 0 {
-                self.ahead = Ahead::Reading(spawn_blocking(move || read_piece(open)));
+            self.read_ahead();
+            if self.ready.is_empty()
+                && let Next::Reading(task) = &mut self.next
+            {
+                let read = task.await;
+                self.next = Next::End;
+                let read = read.unwrap_or_else(|ended| Err(io::Error::other(ended)))?;
+                self.ready = read.pieces;
+                self.next = Next::Known(read.open);
+                self.read_ahead();
             }
-            Ok((!pieces.is_empty()).then_some(pieces))
+            let piece = self.ready.pop_front();
+            Ok(piece.filter(|pieces| !pieces.is_empty()))
         }
         .boxed()
     }
