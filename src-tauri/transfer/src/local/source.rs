@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -27,6 +28,34 @@ struct Open {
     left: u64,
     /// It has fewer blocks than its length needs.
     has_holes: bool,
+    used: Used,
+}
+
+/// Buffers of [`CHUNK`] bytes whose content was sent, to be filled again: memory that is given back
+/// and taken anew each time costs more than reading into it.
+type Used = Arc<Mutex<Vec<Vec<u8>>>>;
+
+fn lock(used: &Used) -> MutexGuard<'_, Vec<Vec<u8>>> {
+    used.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A buffer on its way.
+struct Filled {
+    buffer: Vec<u8>,
+    filled: usize,
+    used: Used,
+}
+
+impl AsRef<[u8]> for Filled {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[..self.filled]
+    }
+}
+
+impl Drop for Filled {
+    fn drop(&mut self) {
+        lock(&self.used).push(std::mem::take(&mut self.buffer));
+    }
 }
 
 type Piece = (Vec<Bytes>, Open);
@@ -60,6 +89,7 @@ pub(super) fn open(mut file: File, offset: u64) -> io::Result<LocalSource> {
         at: offset,
         left: data.len().saturating_sub(offset),
         has_holes: has_holes(&data),
+        used: Used::default(),
     };
     let (pieces, open) = read_piece(open)?;
     Ok(LocalSource {
@@ -114,10 +144,13 @@ fn read_piece(mut open: Open) -> io::Result<Piece> {
         }
     }
     let length = usize::try_from(open.left).unwrap_or(CHUNK).min(CHUNK);
-    let mut buffer = vec![0; length];
+    let mut buffer = match lock(&open.used).pop() {
+        Some(buffer) => buffer,
+        None => vec![0; length],
+    };
     let mut filled = 0;
     while filled < length {
-        match open.file.read(&mut buffer[filled..]) {
+        match open.file.read(&mut buffer[filled..length]) {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -131,10 +164,17 @@ fn read_piece(mut open: Open) -> io::Result<Piece> {
     } else {
         open.left - filled as u64
     };
-    buffer.truncate(filled);
-    let pieces = if buffer.is_empty() {
+    let pieces = if filled == 0 {
         Vec::new()
+    } else if buffer.len() == CHUNK {
+        let used = open.used.clone();
+        vec![Bytes::from_owner(Filled {
+            buffer,
+            filled,
+            used,
+        })]
     } else {
+        buffer.truncate(filled);
         vec![buffer.into()]
     };
     Ok((pieces, open))
