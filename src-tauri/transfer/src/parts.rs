@@ -16,7 +16,7 @@ use crate::store::Ticket;
 /// Below this length a file that was cut off is sent again from its start.
 pub(crate) const RESUME_FROM: u64 = 128 << 10;
 /// Bytes of one transfer that have arrived and are not stored: so many are worth storing.
-const WORTH_STORING: u64 = 1 << 20;
+const WORTH_STORING: u64 = 2 << 20;
 /// So many of all transfers together make the copying wait.
 const UNSTORED_MOST: u64 = 3840 << 10;
 
@@ -287,7 +287,7 @@ mod tests {
             parts.arrived("a", WORTH_STORING - 1, false);
             parts
         };
-        let mut transfers: Vec<Parts> = (0..4).map(begun).collect();
+        let mut transfers: Vec<Parts> = (0..2).map(begun).collect();
         assert!(transfers[0].worth_storing().now_or_never().is_none());
         assert!(transfers[0].room().now_or_never().is_none());
         assert!(transfers[0].worth_storing().now_or_never().is_some());

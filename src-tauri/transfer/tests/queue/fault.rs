@@ -253,21 +253,34 @@ async fn small_files_on_a_link_that_is_cut_are_never_seen_in_part() {
         (bench.remote("tree"), bench.local("back"), &there, &back),
     ] {
         let slow = Start {
-            limit_bps: Some(6 << 20),
+            limit_bps: Some(3 << 20),
             ..start(src, dst, Overwrite::Ask)
         };
         let id = queue.start(slow).await.unwrap().remove(0).id;
-        for part in 1..=3 {
+        // So far apart that the second finds a connection at work, not one being made.
+        for part in [1 << 20, 7 << 19] {
             let before = relay.connections();
-            until_bytes(&queue, &id, part << 20).await;
+            let shown = until_bytes(&queue, &id, part);
+            let in_time = tokio::time::timeout(Duration::from_secs(20), shown).await;
+            assert!(in_time.is_ok(), "part {part}: {:?}", queue.get(&id));
             relay.cut();
             whole(from, to);
-            while relay.connections() == before {
+            let since = std::time::Instant::now();
+            while relay.connections() == before && queue.get(&id).unwrap().state != State::Done {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 whole(from, to);
+                let now = queue.get(&id).unwrap();
+                assert!(
+                    since.elapsed().as_secs() < 15,
+                    "part {part}: {now:?} {before}"
+                );
             }
         }
-        let done = queue.wait(&id).await.unwrap();
+        let done = tokio::time::timeout(Duration::from_secs(20), queue.wait(&id)).await;
+        let Ok(done) = done else {
+            panic!("not done: {:?}", queue.get(&id));
+        };
+        let done = done.unwrap();
         assert_eq!(done.state, State::Done, "{:?}", done.failure);
         assert_eq!(whole(from, to), FILES);
         assert_eq!(names(to).len(), FILES, "no unfinished file stays");

@@ -156,9 +156,15 @@ impl Mux {
         self.writes.clone().try_acquire_many_owned(bytes).ok()
     }
 
-    pub(super) async fn write_room(&self, bytes: u32) -> Result<Room, SftpError> {
-        let room = self.writes.clone().acquire_many_owned(bytes).await;
-        room.map_err(|_| SftpError::Closed)
+    /// Room for `bytes`, once there is room for `free`.
+    pub(super) async fn write_room(&self, bytes: u32, free: u32) -> Result<Room, SftpError> {
+        let all = self
+            .writes
+            .clone()
+            .acquire_many_owned(bytes.max(free))
+            .await;
+        let mut all = all.map_err(|_| SftpError::Closed)?;
+        all.split(bytes as usize).ok_or(SftpError::Closed)
     }
 
     fn expect(&self, id: u32, room: Option<Room>) -> Result<Pending, SftpError> {

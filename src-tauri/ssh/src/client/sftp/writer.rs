@@ -2,6 +2,7 @@
 //! has arrived is told as far as nothing is missing before it.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -13,11 +14,19 @@ use super::mux::{Pending, Room, WRITE_AHEAD};
 use super::{Attributes, SftpError, done, unexpected};
 use crate::client::sftp::codec::Reply;
 
+/// On a fast line the sender sleeps until there is room for so much, and then sends it all: being
+/// woken for each piece costs as much as sending it. Still most of what may be on its way is.
+const AT_ONCE: u32 = WRITE_AHEAD / 3;
+/// A line is fast if the room was there so soon. On others each piece that arrives is to be told.
+const FAST: Duration = Duration::from_millis(50);
+
 /// Writes a file from front to back.
 pub struct Writer {
     /// The same file, opened on each connection that it is sent over.
     files: Vec<File>,
     turn: usize,
+    /// There was room soon when it was last waited for.
+    fast: bool,
     next: u64,
     arrived: u64,
     /// Where each piece ends; nothing to wait for where it was left out.
@@ -34,6 +43,7 @@ impl Writer {
         Self {
             files: vec![file],
             turn: 0,
+            fast: false,
             next: offset,
             arrived: offset,
             ahead: VecDeque::new(),
@@ -200,10 +210,15 @@ impl Writer {
             }
         }
         let waits = self.files.iter().enumerate().map(|(at, file)| {
-            let room = file.sftp.mux.write_room(bytes);
+            let room = file
+                .sftp
+                .mux
+                .write_room(bytes, if self.fast { AT_ONCE } else { 0 });
             room.map(move |room| (at, room)).boxed()
         });
+        let asked = Instant::now();
         let ((at, room), ..) = select_all(waits).await;
+        self.fast = asked.elapsed() < FAST;
         Ok((at, room?))
     }
 
