@@ -5,6 +5,7 @@
 //! that push would take longer than copying them; they rely on the order in which the file system
 //! writes.
 
+mod lane;
 mod sink;
 mod source;
 
@@ -16,6 +17,7 @@ use std::time::SystemTime;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use lane::Lane;
 use sha2::{Digest, Sha256};
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -24,20 +26,24 @@ use crate::store::{
     Begin, Capabilities, Entry, Kind, Sink, Source, Store, StoreError, Ticket, WriteOptions,
 };
 
-/// One read or write of the disk.
-const CHUNK: usize = 256 << 10;
+/// One read or write of the disk; as much as most servers take in one request of SFTP.
+const CHUNK: usize = 255 << 10;
 
 /// The file system of this computer. Relative paths begin at the user's home.
 #[derive(Debug, Clone)]
 pub struct LocalStore {
     home: PathBuf,
+    lane: Lane,
 }
 
 impl LocalStore {
     /// Relative paths begin at `home`.
     #[must_use]
     pub fn new(home: impl Into<PathBuf>) -> Self {
-        Self { home: home.into() }
+        Self {
+            home: home.into(),
+            lane: Lane::default(),
+        }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -47,7 +53,17 @@ impl LocalStore {
         }
     }
 
-    /// Runs `work` where it may block.
+    /// Does something short on the disk.
+    fn step<'a, T: Send + 'static>(
+        &'a self,
+        path: &str,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> BoxFuture<'a, Result<T, StoreError>> {
+        let path = self.path(path);
+        async move { Ok(self.lane.run(move || work(&path)).await?) }.boxed()
+    }
+
+    /// Does something that may take long, on a thread of its own.
     fn run<'a, T: Send + 'static>(
         &self,
         path: &str,
@@ -72,7 +88,7 @@ impl Store for LocalStore {
             rename: true,
             attributes: true,
             links: cfg!(unix),
-            parallel_files: 64,
+            parallel_files: 96,
         }
     }
 
@@ -97,7 +113,7 @@ impl Store for LocalStore {
         _arrived: u64,
         _ticket: Option<&'a Ticket>,
     ) -> BoxFuture<'a, Result<Begin, StoreError>> {
-        let there = self.run(path, |path| fs::symlink_metadata(path));
+        let there = self.step(path, |path| fs::symlink_metadata(path));
         async move {
             // Written in order by one writer: all of it is there.
             let there = there.await.ok().filter(fs::Metadata::is_file);
@@ -129,7 +145,7 @@ impl Store for LocalStore {
     }
 
     fn stat<'a>(&'a self, path: &'a str, follow: bool) -> BoxFuture<'a, Result<Entry, StoreError>> {
-        self.run(path, move |path| {
+        self.step(path, move |path| {
             let data = if follow {
                 fs::metadata(path)?
             } else {
@@ -140,25 +156,25 @@ impl Store for LocalStore {
     }
 
     fn make_dir<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.run(path, |path| fs::create_dir(path))
+        self.step(path, |path| fs::create_dir(path))
     }
 
     fn remove_file<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.run(path, |path| fs::remove_file(path))
+        self.step(path, |path| fs::remove_file(path))
     }
 
     fn remove_dir<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.run(path, |path| fs::remove_dir(path))
+        self.step(path, |path| fs::remove_dir(path))
     }
 
     fn rename<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         let to = self.path(to);
-        self.run(from, move |from| fs::rename(from, to))
+        self.step(from, move |from| fs::rename(from, to))
     }
 
     fn link<'a>(&'a self, target: &'a str, path: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         let target = target.to_owned();
-        self.run(path, move |path| symlink(&target, path))
+        self.step(path, move |path| symlink(&target, path))
     }
 
     fn read<'a>(
@@ -167,7 +183,7 @@ impl Store for LocalStore {
         offset: u64,
         _size: u64,
     ) -> BoxFuture<'a, Result<Box<dyn Source>, StoreError>> {
-        self.run(path, move |path| {
+        self.step(path, move |path| {
             Ok(Box::new(source::open(File::open(path)?, offset)?) as Box<dyn Source>)
         })
     }
@@ -177,7 +193,8 @@ impl Store for LocalStore {
         path: &'a str,
         options: WriteOptions,
     ) -> BoxFuture<'a, Result<Box<dyn Sink>, StoreError>> {
-        self.run(path, move |path| {
+        let lane = self.lane.clone();
+        self.step(path, move |path| {
             let mut open = OpenOptions::new();
             open.write(true).create(true).truncate(options.offset == 0);
             private(&mut open);
@@ -187,7 +204,7 @@ impl Store for LocalStore {
                 file.set_len(options.offset)?;
                 file.seek(SeekFrom::Start(options.offset))?;
             }
-            Ok(Box::new(sink::LocalSink::new(file, options)) as Box<dyn Sink>)
+            Ok(Box::new(sink::LocalSink::new(file, options, lane)) as Box<dyn Sink>)
         })
     }
 
@@ -197,7 +214,7 @@ impl Store for LocalStore {
         mode: Option<u32>,
         modified: Option<Timestamp>,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.run(path, move |path| {
+        self.step(path, move |path| {
             // Folders can be opened for reading only, which is enough to set both.
             set(&File::open(path)?, mode, modified)
         })

@@ -4,7 +4,9 @@
 //! is not stored yet, so that little is sent twice.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -13,17 +15,31 @@ use crate::store::Ticket;
 
 /// Below this length a file that was cut off is sent again from its start.
 pub(crate) const RESUME_FROM: u64 = 128 << 10;
-/// Bytes that have arrived and are not stored: so many are worth storing, and so many make the
-/// copying wait. Three transfers at once stay below 4 MiB.
-const WORTH_STORING: u64 = 512 << 10;
-const UNSTORED_MOST: u64 = 1280 << 10;
+/// Bytes of one transfer that have arrived and are not stored: so many are worth storing.
+const WORTH_STORING: u64 = 2 << 20;
+/// So many of all transfers together make the copying wait.
+const UNSTORED_MOST: u64 = 3840 << 10;
+
+/// What has arrived of all transfers and is not stored.
+#[derive(Default)]
+pub(crate) struct Unstored {
+    bytes: AtomicU64,
+    fewer: Notify,
+}
+
+impl Unstored {
+    fn less(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.fewer.notify_waiters();
+    }
+}
 
 /// The unfinished files of one transfer, by their final path.
 #[derive(Default)]
 pub(crate) struct Parts {
     table: Mutex<Table>,
     worth_storing: Notify,
-    stored: Notify,
+    all: Arc<Unstored>,
 }
 
 #[derive(Default)]
@@ -49,7 +65,8 @@ pub(crate) struct Changes {
 }
 
 impl Parts {
-    pub(crate) fn new(parts: Vec<Part>) -> Self {
+    /// `all`: shared by all transfers.
+    pub(crate) fn new(parts: Vec<Part>, all: Arc<Unstored>) -> Self {
         let tracked = |part: Part| {
             let tracked = Tracked {
                 part,
@@ -63,7 +80,8 @@ impl Parts {
                 parts: parts.into_iter().map(tracked).collect(),
                 ..Table::default()
             }),
-            ..Self::default()
+            worth_storing: Notify::new(),
+            all,
         }
     }
 
@@ -123,6 +141,7 @@ impl Parts {
             return;
         }
         table.unstored += more;
+        self.all.bytes.fetch_add(more, Ordering::Relaxed);
         let worth = table.unstored >= WORTH_STORING;
         drop(table);
         if worth {
@@ -133,11 +152,14 @@ impl Parts {
     /// Waits while too much has arrived that is not stored.
     pub(crate) async fn room(&self) {
         loop {
-            let stored = self.stored.notified();
-            if self.lock().unstored < UNSTORED_MOST {
+            let mut fewer = pin!(self.all.fewer.notified());
+            fewer.as_mut().enable();
+            if self.all.bytes.load(Ordering::Relaxed) < UNSTORED_MOST {
                 return;
             }
-            stored.await;
+            // Each of many transfers may hold less than is worth storing by itself.
+            self.worth_storing.notify_one();
+            fewer.await;
         }
     }
 
@@ -174,14 +196,21 @@ impl Parts {
     /// move again while the disk that holds the queue is full.
     pub(crate) fn now_stored(&self, changes: &Changes) {
         let mut table = self.lock();
-        table.unstored = table.unstored.saturating_sub(changes.bytes);
+        let bytes = changes.bytes.min(table.unstored);
+        table.unstored -= bytes;
         for part in &changes.parts {
             if let Some(tracked) = table.parts.get_mut(&part.path) {
                 tracked.stored = true;
             }
         }
         drop(table);
-        self.stored.notify_waiters();
+        self.all.less(bytes);
+    }
+
+    /// All of them are stored as they are, or the transfer is given up.
+    pub(crate) fn all_stored(&self) {
+        let bytes = std::mem::take(&mut self.lock().unstored);
+        self.all.less(bytes);
     }
 
     /// The copy goes on under another address: what is known moves with it.
@@ -202,6 +231,12 @@ impl Parts {
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        self.all_stored();
     }
 }
 
@@ -243,8 +278,31 @@ mod tests {
     }
 
     #[test]
+    fn all_transfers_together_wait_and_the_one_that_waits_has_itself_stored() {
+        let all = Arc::<Unstored>::default();
+        let begun = |_| {
+            let parts = Parts::new(Vec::new(), all.clone());
+            parts.put(part("a"));
+            parts.worth_storing().now_or_never();
+            parts.arrived("a", WORTH_STORING - 1, false);
+            parts
+        };
+        let mut transfers: Vec<Parts> = (0..2).map(begun).collect();
+        assert!(transfers[0].worth_storing().now_or_never().is_none());
+        assert!(transfers[0].room().now_or_never().is_none());
+        assert!(transfers[0].worth_storing().now_or_never().is_some());
+        transfers[0].now_stored(&transfers[0].changes());
+        assert!(transfers[1].room().now_or_never().is_some());
+        // One that is given up holds nobody up.
+        transfers[0].arrived("a", 2 * WORTH_STORING, false);
+        assert!(transfers[1].room().now_or_never().is_none());
+        transfers.remove(0);
+        assert!(transfers[0].room().now_or_never().is_some());
+    }
+
+    #[test]
     fn what_is_known_moves_to_another_address() {
-        let parts = Parts::new(vec![part("/home/work/data/a")]);
+        let parts = Parts::new(vec![part("/home/work/data/a")], Arc::default());
         parts.readdress(|path| path.strip_prefix("/home/work/data").map(str::to_owned));
         assert_eq!(parts.get("/a").unwrap().part, "/a.part");
         assert_eq!(parts.changes().gone, ["/home/work/data/a"]);

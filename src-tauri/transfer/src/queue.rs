@@ -104,6 +104,7 @@ impl Queue {
             stores: Stores::new(local, places),
             works: Mutex::default(),
             limit: Arc::new(Limit::new(limit)),
+            unstored: Arc::default(),
             on_finish: Mutex::new((OnFinish::Nothing, Timestamp::now())),
             wake: Notify::new(),
             changes: broadcast::channel(1024).0,

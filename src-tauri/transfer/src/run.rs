@@ -17,8 +17,8 @@ use crate::store::{Entry, Kind, StoreError};
 const FOLDERS: usize = 8;
 /// A file counts once more for each such piece of it, up to so many times: what is under way and
 /// would have to be sent again stays small, and each large file keeps megabytes on their way.
-const PIECE: u64 = 128 << 10;
-const WEIGHT_MOST: usize = 16;
+const PIECE: u64 = 64 << 10;
+const WEIGHT_MOST: usize = 32;
 
 /// Where everything goes; fixed at the first run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use crate::item::FailureCode;
 use crate::store::{Capabilities, Entry, Kind, Sink, Source, Store, StoreError, WriteOptions};
 
 /// Small files under way at once on one connection; more brings nothing.
-const PARALLEL: usize = 48;
+const PARALLEL: usize = 96;
 
 /// Over a distance a server's window caps what one connection takes (OpenSSH: 2 MiB, which is
 /// 40 MB/s at 50 ms). From this round trip and length on, files are sent over several.

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::item::{FailureCode, OnFinish, State};
 use crate::limit::Limit;
-use crate::parts::Parts;
+use crate::parts::{Parts, Unstored};
 use crate::queue::{Change, Options, QueueError};
 use crate::rows::{self, Row};
 use crate::stores::Stores;
@@ -23,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) stores: Stores,
     pub(crate) works: Mutex<BTreeMap<String, Arc<Work>>>,
     pub(crate) limit: Arc<Limit>,
+    pub(crate) unstored: Arc<Unstored>,
     /// What happens at the end, and since when that is wanted.
     pub(crate) on_finish: Mutex<(OnFinish, Timestamp)>,
     pub(crate) wake: Notify,
@@ -97,7 +98,7 @@ impl Shared {
             .db
             .read(move |connection| rows::load_parts(connection, &id))
             .await?;
-        let parts = Arc::new(Parts::new(stored));
+        let parts = Arc::new(Parts::new(stored, self.unstored.clone()));
         *lock(&work.parts) = Some(parts.clone());
         Ok(parts)
     }
@@ -163,5 +164,6 @@ impl Shared {
         if let Err::<_, DbError>(error) = saved {
             tracing::warn!(%error, "progress not stored");
         }
+        parts.all_stored();
     }
 }

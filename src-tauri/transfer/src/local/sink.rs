@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::task::spawn_blocking;
 
+use super::lane::Lane;
 use super::{CHUNK, joined, set};
 use crate::store::{Sink, StoreError, WriteOptions};
 
@@ -22,17 +23,19 @@ pub(super) struct LocalSink {
     options: WriteOptions,
     held: Vec<Bytes>,
     held_bytes: usize,
+    lane: Lane,
 }
 
 impl LocalSink {
     /// `file` ends at the byte `options.offset`, and stands there.
-    pub(super) fn new(file: File, options: WriteOptions) -> Self {
+    pub(super) fn new(file: File, options: WriteOptions, lane: Lane) -> Self {
         Self {
             file: Some(file),
             arrived: options.offset,
             options,
             held: Vec::new(),
             held_bytes: 0,
+            lane,
         }
     }
 
@@ -112,6 +115,8 @@ impl Sink for LocalSink {
         async move {
             let mut file = self.file.take().ok_or_else(gone)?;
             let pieces = std::mem::take(&mut self.held);
+            let lane = self.lane.clone();
+            let is_short = self.arrived + (self.held_bytes as u64) < SYNC_FROM;
             let work = move || {
                 write_pieces(&mut file, &pieces)?;
                 let mut length = file.metadata()?.len();
@@ -127,7 +132,12 @@ impl Sink for LocalSink {
                 }
                 Ok(length)
             };
-            Ok(Some(joined(spawn_blocking(work)).await?))
+            let length = if is_short {
+                lane.run(work).await?
+            } else {
+                joined(spawn_blocking(work)).await?
+            };
+            Ok(Some(length))
         }
         .boxed()
     }

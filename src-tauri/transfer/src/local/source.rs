@@ -1,7 +1,9 @@
-//! Reads a local file from front to back, one piece ahead of its consumer. Holes are not read.
+//! Reads a local file from front to back, some pieces ahead of its consumer. Holes are not read.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -16,24 +18,63 @@ static ZEROS: [u8; CHUNK] = [0; CHUNK];
 /// Of a hole at once; so often it is looked whether the transfer was stopped.
 const HOLE: u64 = 64 * CHUNK as u64;
 
+/// Pieces that one thread reads behind each other: each change of thread costs as much as reading
+/// a good part of a piece.
+const AT_ONCE: usize = 4;
+
 struct Open {
     file: File,
     at: u64,
     left: u64,
     /// It has fewer blocks than its length needs.
     has_holes: bool,
+    used: Used,
+}
+
+/// Buffers of [`CHUNK`] bytes whose content was sent, to be filled again: memory that is given back
+/// and taken anew each time costs more than reading into it.
+type Used = Arc<Mutex<Vec<Vec<u8>>>>;
+
+fn lock(used: &Used) -> MutexGuard<'_, Vec<Vec<u8>>> {
+    used.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A buffer on its way.
+struct Filled {
+    buffer: Vec<u8>,
+    filled: usize,
+    used: Used,
+}
+
+impl AsRef<[u8]> for Filled {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[..self.filled]
+    }
+}
+
+impl Drop for Filled {
+    fn drop(&mut self) {
+        lock(&self.used).push(std::mem::take(&mut self.buffer));
+    }
 }
 
 type Piece = (Vec<Bytes>, Open);
 
-enum Ahead {
-    Ready(Piece),
-    Reading(JoinHandle<io::Result<Piece>>),
+/// What was read ahead, and where to go on.
+struct Pieces {
+    pieces: VecDeque<Vec<Bytes>>,
+    open: Open,
+}
+
+enum Next {
+    Known(Open),
+    Reading(JoinHandle<io::Result<Pieces>>),
     End,
 }
 
 pub(super) struct LocalSource {
-    ahead: Ahead,
+    ready: VecDeque<Vec<Bytes>>,
+    next: Next,
 }
 
 /// Opens the file at its byte `offset`. The first piece comes with the opening: for a small file it
@@ -48,9 +89,12 @@ pub(super) fn open(mut file: File, offset: u64) -> io::Result<LocalSource> {
         at: offset,
         left: data.len().saturating_sub(offset),
         has_holes: has_holes(&data),
+        used: Used::default(),
     };
+    let (pieces, open) = read_piece(open)?;
     Ok(LocalSource {
-        ahead: Ahead::Ready(read_piece(open)?),
+        ready: VecDeque::from([pieces]),
+        next: Next::Known(open),
     })
 }
 
@@ -100,10 +144,13 @@ fn read_piece(mut open: Open) -> io::Result<Piece> {
         }
     }
     let length = usize::try_from(open.left).unwrap_or(CHUNK).min(CHUNK);
-    let mut buffer = vec![0; length];
+    let mut buffer = match lock(&open.used).pop() {
+        Some(buffer) => buffer,
+        None => vec![0; length],
+    };
     let mut filled = 0;
     while filled < length {
-        match open.file.read(&mut buffer[filled..]) {
+        match open.file.read(&mut buffer[filled..length]) {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -117,36 +164,60 @@ fn read_piece(mut open: Open) -> io::Result<Piece> {
     } else {
         open.left - filled as u64
     };
-    buffer.truncate(filled);
-    let pieces = if buffer.is_empty() {
+    let pieces = if filled == 0 {
         Vec::new()
+    } else if buffer.len() == CHUNK {
+        let used = open.used.clone();
+        vec![Bytes::from_owner(Filled {
+            buffer,
+            filled,
+            used,
+        })]
     } else {
+        buffer.truncate(filled);
         vec![buffer.into()]
     };
     Ok((pieces, open))
 }
 
+fn read_pieces(mut open: Open) -> io::Result<Pieces> {
+    let mut pieces = VecDeque::with_capacity(AT_ONCE);
+    while pieces.len() < AT_ONCE && open.left > 0 {
+        let piece;
+        (piece, open) = read_piece(open)?;
+        pieces.push_back(piece);
+    }
+    Ok(Pieces { pieces, open })
+}
+
+impl LocalSource {
+    fn read_ahead(&mut self) {
+        self.next = match std::mem::replace(&mut self.next, Next::End) {
+            Next::Known(open) if open.left > 0 => {
+                Next::Reading(spawn_blocking(move || read_pieces(open)))
+            }
+            Next::Known(_) => Next::End,
+            other => other,
+        };
+    }
+}
+
 impl Source for LocalSource {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Bytes>>, StoreError>> {
         async move {
-            let (pieces, open) = match &mut self.ahead {
-                Ahead::End => return Ok(None),
-                Ahead::Reading(task) => {
-                    let piece = task
-                        .await
-                        .unwrap_or_else(|ended| Err(io::Error::other(ended)));
-                    self.ahead = Ahead::End;
-                    piece?
-                }
-                Ahead::Ready(_) => match std::mem::replace(&mut self.ahead, Ahead::End) {
-                    Ahead::Ready(piece) => piece,
-                    Ahead::Reading(_) | Ahead::End => return Ok(None),
-                },
-            };
-            if open.left > 0 {
-                self.ahead = Ahead::Reading(spawn_blocking(move || read_piece(open)));
+            self.read_ahead();
+            if self.ready.is_empty()
+                && let Next::Reading(task) = &mut self.next
+            {
+                let read = task.await;
+                self.next = Next::End;
+                let read = read.unwrap_or_else(|ended| Err(io::Error::other(ended)))?;
+                self.ready = read.pieces;
+                self.next = Next::Known(read.open);
+                self.read_ahead();
             }
-            Ok((!pieces.is_empty()).then_some(pieces))
+            let piece = self.ready.pop_front();
+            Ok(piece.filter(|pieces| !pieces.is_empty()))
         }
         .boxed()
     }

@@ -215,3 +215,101 @@ async fn between_two_sessions_nothing_lands_on_this_computer() {
     assert!(std::fs::read(bench.there.join("copy/a")).unwrap() == content);
     assert!(names(&bench.here).is_empty());
 }
+
+/// Small files, each with its length and content.
+fn many(folder: &std::path::Path, count: usize) {
+    std::fs::create_dir(folder).unwrap();
+    for file in 0..count {
+        let content = noise(4096 + file, file as u64);
+        std::fs::write(folder.join(file.to_string()), content).unwrap();
+    }
+}
+
+/// How many files have their final names; each of them is whole.
+fn whole(src: &std::path::Path, dst: &std::path::Path) -> usize {
+    let Ok(there) = std::fs::read_dir(dst) else {
+        return 0;
+    };
+    let names = there.map(|entry| entry.unwrap().file_name());
+    names
+        .filter(|name| !name.to_string_lossy().starts_with(transfer::PART_PREFIX))
+        .inspect(|name| {
+            let read = |folder: &std::path::Path| std::fs::read(folder.join(name)).unwrap();
+            assert!(read(src) == read(dst), "{name:?} is there in part");
+        })
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_files_on_a_link_that_is_cut_are_never_seen_in_part() {
+    const FILES: usize = 1200;
+    let bench = Bench::new().await;
+    let (here, there) = (bench.here.join("tree"), bench.there.join("tree"));
+    many(&here, FILES);
+    let (queue, relay, _still) = through(&bench, Duration::ZERO, Options::SILENCE).await;
+    let back = bench.here.join("back");
+    for (src, dst, from, to) in [
+        (bench.local("tree"), bench.remote("tree"), &here, &there),
+        (bench.remote("tree"), bench.local("back"), &there, &back),
+    ] {
+        let slow = Start {
+            limit_bps: Some(3 << 20),
+            ..start(src, dst, Overwrite::Ask)
+        };
+        let id = queue.start(slow).await.unwrap().remove(0).id;
+        // So far apart that the second finds a connection at work, not one being made.
+        for part in [1 << 20, 7 << 19] {
+            let before = relay.connections();
+            let shown = until_bytes(&queue, &id, part);
+            let in_time = tokio::time::timeout(Duration::from_secs(20), shown).await;
+            assert!(in_time.is_ok(), "part {part}: {:?}", queue.get(&id));
+            relay.cut();
+            whole(from, to);
+            let since = std::time::Instant::now();
+            while relay.connections() == before && queue.get(&id).unwrap().state != State::Done {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                whole(from, to);
+                let now = queue.get(&id).unwrap();
+                assert!(
+                    since.elapsed().as_secs() < 15,
+                    "part {part}: {now:?} {before}"
+                );
+            }
+        }
+        let done = tokio::time::timeout(Duration::from_secs(20), queue.wait(&id)).await;
+        let Ok(done) = done else {
+            panic!("not done: {:?}", queue.get(&id));
+        };
+        let done = done.unwrap();
+        assert_eq!(done.state, State::Done, "{:?}", done.failure);
+        assert_eq!(whole(from, to), FILES);
+        assert_eq!(names(to).len(), FILES, "no unfinished file stays");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_files_that_the_far_disk_refuses_do_not_get_their_names() {
+    const FILES: usize = 400;
+    // A file system of 1 MiB needs root.
+    let bench = Bench::new().await;
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "none"])
+        .arg(&bench.there)
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: can't mount a small file system here");
+        return;
+    }
+    let here = bench.here.join("tree");
+    many(&here, FILES);
+    let up = bench.run(bench.local("tree"), bench.remote("tree"), Overwrite::Ask);
+    let failed = up.await;
+    let arrived = std::panic::catch_unwind(|| whole(&here, &bench.there.join("tree")));
+    std::process::Command::new("umount")
+        .arg("-l")
+        .arg(&bench.there)
+        .status()
+        .unwrap();
+    assert_eq!(failed.state, State::Failed);
+    assert!((1..FILES).contains(&arrived.unwrap()));
+}

@@ -91,7 +91,7 @@ impl File {
         let pending = self
             .sftp
             .mux
-            .send(Kind::Read, Vec::new(), |request| {
+            .send(Kind::Read, |request| {
                 request.string(handle).u64(offset).u32(length)
             })
             .await?;

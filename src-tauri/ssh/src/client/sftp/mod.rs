@@ -385,7 +385,7 @@ impl Sftp {
         kind: Kind,
         fill: impl FnOnce(Request) -> Request,
     ) -> Result<Reply, SftpError> {
-        self.mux.send(kind, Vec::new(), fill).await?.reply().await
+        self.mux.send(kind, fill).await?.reply().await
     }
 
     async fn act(

@@ -4,17 +4,22 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::SftpError;
 use super::codec::{Kind, Replies, Reply, Request};
 
-/// Requests handed to the writer that it has not taken yet. Few: what waits here can't be
-/// cancelled, and the channel has a window of its own.
-const WAITING_TO_BE_SENT: usize = 4;
+/// Requests handed to the writer that it has not taken yet: what waits here can't be cancelled. So
+/// many that those of many small files go out together.
+const WAITING_TO_BE_SENT: usize = 32;
+/// What is sent at once when it is made of small pieces; a packet of the channel.
+const PACKET: usize = 32 << 10;
+/// Up to this length copying a piece is cheaper than a packet of its own.
+const SMALL_PIECE: usize = 8 << 10;
 /// Bytes of file data that were sent and not answered yet, on one connection. All of them may have
 /// to be sent again after a cut; OpenSSH's window of 2 MiB would not take more anyway.
 pub(super) const WRITE_AHEAD: u32 = 3 << 20;
@@ -99,43 +104,43 @@ impl Mux {
         pending.reply().await
     }
 
-    /// Sends a request followed by `data`; returns when it is on its way.
+    /// Sends a request; returns when it is on its way.
     pub(super) async fn send(
         &self,
         kind: Kind,
-        data: Vec<Bytes>,
         fill: impl FnOnce(Request) -> Request,
     ) -> Result<Pending, SftpError> {
-        self.send_within(kind, data, None, fill).await
+        let mut batch = Vec::with_capacity(1);
+        let pending = self.add(&mut batch, kind, (Vec::new(), None), fill)?;
+        self.push(batch).await?;
+        Ok(pending)
     }
 
-    /// The same; `room` is given back when the answer comes.
-    pub(super) async fn send_within(
+    /// Adds a request followed by data to `batch`, which [`Self::push`] sends as a whole. The room
+    /// is given back when the answer comes.
+    pub(super) fn add(
         &self,
+        batch: &mut Vec<Bytes>,
         kind: Kind,
-        data: Vec<Bytes>,
-        room: Option<Room>,
+        (data, room): (Vec<Bytes>, Option<Room>),
         fill: impl FnOnce(Request) -> Request,
     ) -> Result<Pending, SftpError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let head = fill(Request::new(kind, id)).done(data.iter().map(Bytes::len).sum());
         let pending = self.expect(id, room)?;
-        let mut pieces = Vec::with_capacity(1 + data.len());
-        pieces.push(head);
-        pieces.extend(data);
-        self.push(pieces).await?;
+        batch.push(head);
+        batch.extend(data);
         Ok(pending)
     }
 
     /// Closes a handle without waiting for the answer.
     pub(super) fn forget_handle(&self, handle: Bytes) {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let out = self.out.clone();
-        tokio::spawn(async move {
-            let _ = out
-                .send(vec![Request::new(Kind::Close, id).string(&handle).done(0)])
-                .await;
-        });
+        let request = vec![Request::new(Kind::Close, id).string(&handle).done(0)];
+        if let Err(TrySendError::Full(request)) = self.out.try_send(request) {
+            let out = self.out.clone();
+            tokio::spawn(async move { out.send(request).await });
+        }
     }
 
     pub(super) fn try_read_room(&self, bytes: u32) -> Option<Room> {
@@ -151,9 +156,15 @@ impl Mux {
         self.writes.clone().try_acquire_many_owned(bytes).ok()
     }
 
-    pub(super) async fn write_room(&self, bytes: u32) -> Result<Room, SftpError> {
-        let room = self.writes.clone().acquire_many_owned(bytes).await;
-        room.map_err(|_| SftpError::Closed)
+    /// Room for `bytes`, once there is room for `free`.
+    pub(super) async fn write_room(&self, bytes: u32, free: u32) -> Result<Room, SftpError> {
+        let all = self
+            .writes
+            .clone()
+            .acquire_many_owned(bytes.max(free))
+            .await;
+        let mut all = all.map_err(|_| SftpError::Closed)?;
+        all.split(bytes as usize).ok_or(SftpError::Closed)
     }
 
     fn expect(&self, id: u32, room: Option<Room>) -> Result<Pending, SftpError> {
@@ -169,7 +180,7 @@ impl Mux {
         })
     }
 
-    async fn push(&self, pieces: Vec<Bytes>) -> Result<(), SftpError> {
+    pub(super) async fn push(&self, pieces: Vec<Bytes>) -> Result<(), SftpError> {
         self.out.send(pieces).await.map_err(|_| SftpError::Closed)
     }
 }
@@ -181,15 +192,36 @@ impl Drop for Mux {
 }
 
 async fn write(channel: ChannelWriteHalf<client::Msg>, mut requests: mpsc::Receiver<Vec<Bytes>>) {
-    while let Some(pieces) = requests.recv().await {
-        for piece in pieces {
-            if channel.data_bytes(piece).await.is_err() {
+    let mut batch = Vec::with_capacity(WAITING_TO_BE_SENT);
+    while requests.recv_many(&mut batch, WAITING_TO_BE_SENT).await > 0 {
+        for packet in packets(batch.drain(..).flatten()) {
+            if channel.data_bytes(packet).await.is_err() {
                 return;
             }
         }
     }
     let _ = channel.eof().await;
     let _ = channel.close().await;
+}
+
+/// Small pieces that follow each other go together: each packet is enciphered, sent, received and
+/// handed on by itself. Large ones are not copied.
+fn packets(pieces: impl Iterator<Item = Bytes>) -> impl Iterator<Item = Bytes> {
+    let mut pieces = pieces.peekable();
+    let joins =
+        |held: usize, next: &Bytes| next.len() <= SMALL_PIECE && held + next.len() <= PACKET;
+    std::iter::from_fn(move || {
+        let first = pieces.next()?;
+        if first.len() > SMALL_PIECE || pieces.peek().is_none_or(|it| !joins(first.len(), it)) {
+            return Some(first);
+        }
+        let mut packet = BytesMut::with_capacity(PACKET);
+        packet.extend_from_slice(&first);
+        while let Some(next) = pieces.next_if(|it| joins(packet.len(), it)) {
+            packet.extend_from_slice(&next);
+        }
+        Some(packet.freeze())
+    })
 }
 
 async fn read(
@@ -234,4 +266,24 @@ async fn read(
 
 fn lock(mutex: &Mutex<Table>) -> MutexGuard<'_, Table> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_pieces_go_together_and_large_ones_uncopied() {
+        let piece = |length: usize| Bytes::from(vec![length as u8; length]);
+        let large = piece(255 << 10);
+        let pieces = [40, 4096, 30, 20].map(piece);
+        let mut stream = pieces.to_vec();
+        stream.push(large.clone());
+        stream.extend(vec![piece(SMALL_PIECE); 5]);
+        let sent: Vec<Bytes> = packets(stream.clone().into_iter()).collect();
+        let lengths: Vec<usize> = sent.iter().map(Bytes::len).collect();
+        assert_eq!(lengths, [4186, 255 << 10, PACKET, SMALL_PIECE]);
+        assert_eq!(sent.concat(), stream.concat());
+        assert_eq!(sent[1].as_ptr(), large.as_ptr());
+    }
 }

@@ -2,6 +2,7 @@
 //! has arrived is told as far as nothing is missing before it.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -13,11 +14,19 @@ use super::mux::{Pending, Room, WRITE_AHEAD};
 use super::{Attributes, SftpError, done, unexpected};
 use crate::client::sftp::codec::Reply;
 
+/// On a fast line the sender sleeps until there is room for so much, and then sends it all: being
+/// woken for each piece costs as much as sending it. Still most of what may be on its way is.
+const AT_ONCE: u32 = WRITE_AHEAD / 3;
+/// A line is fast if the room was there so soon. On others each piece that arrives is to be told.
+const FAST: Duration = Duration::from_millis(50);
+
 /// Writes a file from front to back.
 pub struct Writer {
     /// The same file, opened on each connection that it is sent over.
     files: Vec<File>,
     turn: usize,
+    /// There was room soon when it was last waited for.
+    fast: bool,
     next: u64,
     arrived: u64,
     /// Where each piece ends; nothing to wait for where it was left out.
@@ -34,6 +43,7 @@ impl Writer {
         Self {
             files: vec![file],
             turn: 0,
+            fast: false,
             next: offset,
             arrived: offset,
             ahead: VecDeque::new(),
@@ -84,7 +94,6 @@ impl Writer {
     /// # Errors
     /// [`SftpError`].
     pub async fn finish(mut self, attributes: &Attributes) -> Result<Option<u64>, SftpError> {
-        self.send().await?;
         if self.files.len() > 1 {
             // On one connection the server does things in order; between two there is none.
             self.flush().await?;
@@ -92,6 +101,8 @@ impl Writer {
                 file.close().await?;
             }
         }
+        let mut batch = Vec::new();
+        self.prepare(&mut batch).await?;
         let attributes = Attributes {
             size: self.ends_in_hole.then_some(self.next),
             ..*attributes
@@ -101,16 +112,18 @@ impl Writer {
         };
         let mux = file.sftp.mux.clone();
         let handle = file.handle.take().unwrap_or_default();
-        // Sent behind the data without waiting for it.
+        // Sent with the last of the data without waiting for it.
+        let nothing = || (Vec::new(), None);
         let set = if attributes == Attributes::default() {
             None
         } else {
             let fill = |request: Request| request.string(&handle).attributes(&attributes);
-            Some(mux.send(Kind::Fsetstat, Vec::new(), fill).await?)
+            Some(mux.add(&mut batch, Kind::Fsetstat, nothing(), fill)?)
         };
         let only_handle = |request: Request| request.string(&handle);
-        let stat = mux.send(Kind::Fstat, Vec::new(), only_handle).await?;
-        let close = mux.send(Kind::Close, Vec::new(), only_handle).await?;
+        let stat = mux.add(&mut batch, Kind::Fstat, nothing(), only_handle)?;
+        let close = mux.add(&mut batch, Kind::Close, nothing(), only_handle)?;
+        mux.push(batch).await?;
         while let Some((_, pending)) = self.ahead.pop_front() {
             if let Some(pending) = pending {
                 done(pending.reply().await?)?;
@@ -146,8 +159,18 @@ impl Writer {
     }
 
     async fn send(&mut self) -> Result<(), SftpError> {
+        let mut batch = Vec::new();
+        match self.prepare(&mut batch).await? {
+            Some(at) => self.files[at].sftp.mux.push(batch).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Adds what is held to `batch`; returns which of the connections it has to be sent over, if it
+    /// has to be sent.
+    async fn prepare(&mut self, batch: &mut Vec<Bytes>) -> Result<Option<usize>, SftpError> {
         if self.held_bytes == 0 {
-            return Ok(());
+            return Ok(None);
         }
         let data = std::mem::take(&mut self.held);
         let length = std::mem::take(&mut self.held_bytes);
@@ -156,7 +179,7 @@ impl Writer {
         if self.ends_in_hole {
             self.ahead.push_back((end, None));
             self.next = end;
-            return Ok(());
+            return Ok(None);
         }
         // One slow connection must not let the others run far ahead: what lies behind a gap counts
         // as not arrived.
@@ -169,14 +192,11 @@ impl Writer {
         let file = &self.files[at];
         let (handle, offset) = (file.handle(), self.next);
         let fill = |request: Request| request.string(handle).u64(offset).u32(bytes);
-        let pending = file
-            .sftp
-            .mux
-            .send_within(Kind::Write, data, Some(room), fill)
-            .await?;
+        let mux = &file.sftp.mux;
+        let pending = mux.add(batch, Kind::Write, (data, Some(room)), fill)?;
         self.next = end;
         self.ahead.push_back((end, Some(pending)));
-        Ok(())
+        Ok(Some(at))
     }
 
     /// Room for so many bytes on whichever connection has it first.
@@ -190,10 +210,15 @@ impl Writer {
             }
         }
         let waits = self.files.iter().enumerate().map(|(at, file)| {
-            let room = file.sftp.mux.write_room(bytes);
+            let room = file
+                .sftp
+                .mux
+                .write_room(bytes, if self.fast { AT_ONCE } else { 0 });
             room.map(move |room| (at, room)).boxed()
         });
+        let asked = Instant::now();
         let ((at, room), ..) = select_all(waits).await;
+        self.fast = asked.elapsed() < FAST;
         Ok((at, room?))
     }
 
