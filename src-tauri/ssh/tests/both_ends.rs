@@ -8,12 +8,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use ssh::client::sftp::{Attributes, Open, Sftp, SftpError, StatusCode};
-use ssh::client::{Connection, Login, PrivateKey, PublicKey};
+use ssh::client::{Connection, Error, Login, PrivateKey, PublicKey};
 use ssh::server::{Host, HostKey, Order, Process, Server};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
 /// A session without processes: files only.
@@ -75,6 +77,59 @@ async fn sftp(home: &Path) -> Sftp {
         .sftp()
         .await
         .unwrap()
+}
+
+/// A link that is cut while we log in may work at the next try; a key that is refused never does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_during_the_login_is_no_refusal() {
+    let home = tempfile::tempdir().unwrap();
+    let (port, login) = serve(home.path()).await;
+    let relay = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut connected = false;
+    for length in (0..6000).step_by(50) {
+        let stream = TcpStream::connect(relay.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (near, _) = relay.accept().await.unwrap();
+        let cut = tokio::spawn(async move {
+            let far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let (from_near, mut to_near) = near.into_split();
+            let (mut from_far, mut to_far) = far.into_split();
+            let mut some = from_near.take(length);
+            // What ends first takes the other with it.
+            tokio::select! {
+                _ = tokio::io::copy(&mut some, &mut to_far) => {}
+                _ = tokio::io::copy(&mut from_far, &mut to_near) => {}
+            }
+        });
+        let connect = Connection::connect(stream, &login);
+        let result = tokio::time::timeout(Duration::from_secs(20), connect)
+            .await
+            .unwrap();
+        cut.abort();
+        match result {
+            // All of the login went through before the cut.
+            Ok(_) => connected = true,
+            Err(error) => assert!(!matches!(error, Error::Refused { .. }), "{length}: {error}"),
+        }
+        if connected {
+            break;
+        }
+    }
+    assert!(
+        connected,
+        "the login needs more bytes than were let through"
+    );
+    let stranger = Login {
+        key: PrivateKey::from_seed(&rand::random()),
+        ..login
+    };
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let refused = Connection::connect(stream, &stranger).await.err();
+    assert!(
+        matches!(refused, Some(Error::Refused { .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::client::{self, Handle};
+use russh::client::{self, AuthResult, Handle};
 use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{Disconnect, Preferred, cipher, compression};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
@@ -82,18 +82,18 @@ impl Connection {
             None
         };
         let key = PrivateKeyWithHashAlg::new(Arc::new(login.key.0.clone()), hash);
-        if !handle
-            .authenticate_publickey(&login.user, key)
-            .await?
-            .success()
-        {
-            return Err(Error::Refused {
+        match handle.authenticate_publickey(&login.user, key).await? {
+            AuthResult::Success => Ok(Self {
+                handle: Arc::new(handle),
+            }),
+            // The library says so too when the link was cut before the server said anything.
+            AuthResult::Failure {
+                remaining_methods, ..
+            } if remaining_methods.is_empty() && ends_now(&mut handle).await => Err(Error::Closed),
+            AuthResult::Failure { .. } => Err(Error::Refused {
                 user: login.user.clone(),
-            });
+            }),
         }
-        Ok(Self {
-            handle: Arc::new(handle),
-        })
     }
 
     /// Whether the connection is known to be gone.
@@ -132,6 +132,13 @@ impl Connection {
         }
         Ok(self.handle.channel_open_session().await?)
     }
+}
+
+/// Whether the connection is over, or will be in a moment: its task tells of an answer that never
+/// comes just before it ends.
+async fn ends_now(handle: &mut Handle<Handler>) -> bool {
+    const MOMENT: Duration = Duration::from_millis(200);
+    tokio::time::timeout(MOMENT, handle).await.is_ok()
 }
 
 fn config() -> client::Config {
