@@ -26,6 +26,16 @@ pub(crate) fn workspace(verb: &str) -> Command {
     cargo
 }
 
+/// `cargo <verb>` over what sessions run: the runner, and the server end of SSH, which is in no
+/// other program.
+pub(crate) fn in_sessions(verb: &str) -> Command {
+    let mut cargo = cargo();
+    cargo.args([verb, "--locked", "-p", "runner", "-p", "ssh"]);
+    cargo.args(["--no-default-features", "--features", "ssh/server"]);
+    cargo.args(["--lib", "--bins", "--target", RUNNER_TARGET]);
+    cargo
+}
+
 /// The user interface, into `ui/dist`.
 pub(crate) fn ui() -> Result<()> {
     shown(npm().args(["run", "build"]))

@@ -4,8 +4,7 @@
 use anyhow::Result;
 
 use crate::build;
-use crate::run::{cargo, shown};
-use crate::setup::RUNNER_TARGET;
+use crate::run::shown;
 
 /// Tests in modules of this name only compute: some tens of thousands of cases take a few minutes.
 const QUICK: (&str, u32) = ("properties::", 20_000);
@@ -20,8 +19,7 @@ pub(crate) fn many_cases() -> Result<()> {
         shown(tests.env("PROPTEST_CASES", cases.to_string()))?;
     }
     let (name, cases) = QUICK;
-    let mut runner = cargo();
-    runner.args(["test", "--locked", "-p", "runner", "--target"]);
-    runner.args([RUNNER_TARGET, "--", name]);
-    shown(runner.env("PROPTEST_CASES", cases.to_string()))
+    let mut inside = build::in_sessions("test");
+    inside.args(["--", name]);
+    shown(inside.env("PROPTEST_CASES", cases.to_string()))
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::run::{Steps, cargo, shown};
-use crate::setup::{self, Need, RUNNER_TARGET, npm};
+use crate::setup::{self, Need, npm};
 use crate::{attempts, build, full};
 
 /// The tests of every commit, their set-up included.
@@ -59,15 +59,8 @@ fn commit(steps: &mut Steps) -> Result<()> {
         ])
     })?;
     steps.step("tests of each crate", || tests(&["--lib", "--bins"]))?;
-    steps.step("tests of the runner", || {
-        shown(cargo().args([
-            "test",
-            "--locked",
-            "-p",
-            "runner",
-            "--target",
-            RUNNER_TARGET,
-        ]))
+    steps.step("tests of what runs inside sessions", || {
+        shown(&mut build::in_sessions("test"))
     })?;
     steps.step("examples in the documentation", || tests(&["--doc"]))?;
     steps.step("tests with real processes", attempts::real_processes)?;

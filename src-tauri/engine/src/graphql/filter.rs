@@ -303,25 +303,27 @@ pub(super) fn sorted<F: Fields>(rows: Vec<F>, text: &str) -> Vec<F> {
         })
         .collect();
     keyed.sort_by(|(one, _), (other, _)| {
-        let by = |((_, down), (one, other)): (&(&str, bool), (&Option<Value>, &Option<Value>))| {
-            let ordering = match (one, other) {
-                (Some(one), Some(other)) => match (one.is_null(), other.is_null()) {
-                    (true, true) => Ordering::Equal,
-                    (true, false) => return Ordering::Greater,
-                    (false, true) => return Ordering::Less,
-                    _ => place(one, other),
-                },
-                _ => Ordering::Equal,
-            };
-            if *down { ordering.reverse() } else { ordering }
-        };
         keys.iter()
             .zip(one.iter().zip(other))
-            .map(by)
+            .map(|((_, down), (one, other))| before(one.as_ref(), other.as_ref(), *down))
             .find(|ordering| ordering.is_ne())
             .unwrap_or(Ordering::Equal)
     });
     keyed.into_iter().map(|(_, row)| row).collect()
+}
+
+/// Which of two rows' values for one key comes first, `down` from the largest.
+fn before(one: Option<&Value>, other: Option<&Value>, down: bool) -> Ordering {
+    let (Some(one), Some(other)) = (one, other) else {
+        return Ordering::Equal;
+    };
+    match (one.is_null(), other.is_null()) {
+        (true, true) => Ordering::Equal,
+        (true, false) => Ordering::Greater,
+        (false, true) => Ordering::Less,
+        _ if down => place(one, other).reverse(),
+        _ => place(one, other),
+    }
 }
 
 /// Where a value stands in a sorted list. Unlike [`order`] it is consistent for any three values,

@@ -290,7 +290,7 @@ mod tests {
             #[test]
             fn any_stream_is_cut_into_packets_or_refused(bytes in vec(any::<u8>(), 0..4096)) {
                 let mut received = BytesMut::from(&bytes[..]);
-                while let Ok(Some(packet)) = super::super::next_packet(&mut received) {
+                while let Ok(Some(packet)) = crate::server::sftp::next_packet(&mut received) {
                     prop_assert!(packet.0.len() <= MAX_PACKET);
                 }
             }
