@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::computer::Computer;
 use tests::manager::Manager;
-use tests::process::run;
+use tests::process::{figure, run};
 
 /// Signed requests in a second, over [`CONNECTIONS`], on two cores.
 const REQUESTS: f64 = 20_000.0;
@@ -88,7 +88,11 @@ fn signed_calls() -> Result<()> {
         }
     }
     let rate = f64::from(count) / begun.elapsed().as_secs_f64();
-    println!("signed requests over {CONNECTIONS} connections: {rate:.0}/s");
+    figure(
+        &format!("signed REST calls over {CONNECTIONS} connections"),
+        &format!("{REQUESTS:.0}/s"),
+        format!("{rate:.0}/s"),
+    );
     ensure!(rate >= REQUESTS, "{rate:.0}/s is under {REQUESTS}/s");
     Ok(())
 }
@@ -152,7 +156,11 @@ fn list_of_sessions() -> Result<()> {
     }
     times.sort();
     let (median, worst) = (times[times.len() / 2], times[times.len() * 99 / 100]);
-    println!("list of 100 of 10,000 sessions, 30 fields: {median:.1?} (99%: {worst:.1?})");
+    figure(
+        "GraphQL list of 100 of 10,000 sessions, 30 fields, p50",
+        &format!("{LIST:?}"),
+        format!("{median:.1?} (99 %: {worst:.1?})"),
+    );
     ensure!(median <= LIST, "{median:?} is over {LIST:?}");
     Ok(())
 }
@@ -217,9 +225,13 @@ fn a_hundred_idle_sessions() -> Result<()> {
     let rest = Duration::from_secs(20);
     std::thread::sleep(rest);
     let (end, memory) = cost(&computer)?;
-    println!(
-        "{IDLE} idle sessions: launched in {launched:.1?}, {memory:.0} MiB in all, {:.1} % of a core",
-        100.0 * (end - begin) / rest.as_secs_f64()
+    figure(
+        &format!("{IDLE} idle sessions at once"),
+        "",
+        format!(
+            "launched in {launched:.1?}, {memory:.0} MiB in all, {:.1} % of a core",
+            100.0 * (end - begin) / rest.as_secs_f64()
+        ),
     );
     ensure!(
         of_sessions(&computer).len() >= IDLE,
@@ -261,15 +273,18 @@ fn a_thousand_sessions_leave_nothing() -> Result<()> {
         round(number)?;
     }
     let after = held(pid)?;
-    println!(
-        "{count} sessions launched and ended: open files {} -> {}, threads {} -> {}, \
-         memory {:.1} -> {:.1} MiB",
-        before.0,
-        after.0,
-        before.1,
-        after.1,
-        before.2 as f64 / 1024.0,
-        after.2 as f64 / 1024.0
+    figure(
+        &format!("{count} sessions launched and ended"),
+        "no leak",
+        format!(
+            "open files {} → {}, threads {} → {}, memory {:.1} → {:.1} MiB",
+            before.0,
+            after.0,
+            before.1,
+            after.1,
+            before.2 as f64 / 1024.0,
+            after.2 as f64 / 1024.0
+        ),
     );
     ensure!(after.0 <= before.0 + 8, "open files: {before:?} {after:?}");
     ensure!(after.1 <= before.1 + 8, "threads: {before:?} {after:?}");

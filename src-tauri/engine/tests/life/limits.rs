@@ -40,7 +40,8 @@ async fn sftp_sessions_have_a_limit_of_their_own() {
     let first = enqueue(&engine, "first-sftp").await;
     engine.until(&first, "RUNNING").await;
     // An ordinary one counts by itself.
-    engine.launch("ordinary", small()).await;
+    let ordinary = engine.launch("ordinary", small()).await;
+    let ordinary = ordinary["sessionId"].as_str().unwrap().to_owned();
     let second = enqueue(&engine, "second-sftp").await;
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     loop {
@@ -55,6 +56,11 @@ async fn sftp_sessions_have_a_limit_of_their_own() {
     let target = format!("/session/{first}");
     engine.call(reqwest::Method::DELETE, &target, None).await;
     engine.until(&second, "RUNNING").await;
+    for id in [&ordinary, &second] {
+        let target = format!("/session/{id}");
+        engine.call(reqwest::Method::DELETE, &target, None).await;
+        engine.until(id, "TERMINATED").await;
+    }
 }
 
 /// All that is known of why a session waits.
