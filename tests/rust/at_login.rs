@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -91,8 +92,16 @@ fn arguments(exec: &str) -> Result<Vec<String>> {
     Ok(words)
 }
 
+/// One test after another: the port of a host that was killed is free for a moment, and another
+/// test's tunnel may take it.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn a_tunnel_is_back_after_a_restart_of_the_computer() -> Result<()> {
+    let _turn = turn();
     let computer = Computer::logged_in()?;
     computer.launch("stays", &[])?;
     serve(&computer, "stays", "before the restart")?;
@@ -171,6 +180,7 @@ fn a_tunnel_is_back_after_a_restart_of_the_computer() -> Result<()> {
 
 #[test]
 fn the_entry_comes_and_goes_with_the_tunnels_and_leaves_other_files_alone() -> Result<()> {
+    let _turn = turn();
     let computer = Computer::logged_in()?;
     computer.launch("stays", &[])?;
     serve(&computer, "stays", "here")?;

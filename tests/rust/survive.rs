@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -31,8 +32,16 @@ fn is_counting(computer: &Computer, session: &str, pid: &str) -> Result<()> {
     Ok(())
 }
 
+/// One test after another: the port of a host that was killed is free for a moment, and another
+/// test's tunnel may take it.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn sessions_outlive_a_killed_engine() -> Result<()> {
+    let _turn = turn();
     let computer = Computer::logged_in()?;
     computer.gangway(&["folder", "create", "data"])?;
     let id = computer.launch("survivor", &["--mount", "data"])?;
@@ -71,6 +80,7 @@ fn sessions_outlive_a_killed_engine() -> Result<()> {
 
 #[test]
 fn sessions_outlive_an_engine_that_is_stopped() -> Result<()> {
+    let _turn = turn();
     let computer = Computer::logged_in()?;
     computer.launch("survivor", &[])?;
     let pid = start_counting(&computer, "survivor")?;
@@ -114,6 +124,7 @@ fn sessions_outlive_an_engine_that_is_stopped() -> Result<()> {
 
 #[test]
 fn a_tunnel_comes_back_on_its_port() -> Result<()> {
+    let _turn = turn();
     let computer = Computer::logged_in()?;
     computer.launch("tunnels", &[])?;
     start_counting(&computer, "tunnels")?;
@@ -139,7 +150,10 @@ fn a_tunnel_comes_back_on_its_port() -> Result<()> {
 
     // The engine goes away under an open tunnel and comes back.
     computer.kill_engine()?;
-    ensure!(fetch(port).is_err() || !fetch(port)?.contains("still here"));
+    eventually("the tunnel to be cut", PATIENCE, || {
+        let page = fetch(port).unwrap_or_default();
+        Ok((!page.contains("still here")).then_some(()))
+    })?;
     computer.gangway(&["engine", "start"])?;
     eventually("the tunnel to carry again", PATIENCE, || {
         Ok(fetch(port).ok().filter(|page| page.contains("still here")))
@@ -165,6 +179,7 @@ fn a_tunnel_comes_back_on_its_port() -> Result<()> {
 /// socket file is removed when it is the other's already.
 #[test]
 fn a_host_that_is_killed_is_replaced_at_once() -> Result<()> {
+    let _turn = turn();
     let computer = Computer::logged_in()?;
     computer.launch("tunnels", &[])?;
     start_counting(&computer, "tunnels")?;
