@@ -1,38 +1,13 @@
 //! The computer is restarted: tunnels are back on their ports when the user has logged in again.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 use tests::computer::{Computer, PATIENCE, kill};
+use tests::local_port::get;
 use tests::process::{Running, eventually, program, run};
-
-/// Serves `text` on port 8000 of a session.
-fn serve(computer: &Computer, session: &str, text: &str) -> Result<()> {
-    let script = format!(
-        "mkdir -p web && echo '{text}' > web/index.html && cd web && \
-         (setsid python3 -m http.server 8000 --bind 127.0.0.1 >/dev/null 2>&1 &)"
-    );
-    computer.ok(session, &script).map(drop)
-}
-
-fn get(port: u16) -> Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    write!(
-        stream,
-        "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page)?;
-    Ok(page)
-}
 
 /// Ends everything at once, as a power cut does, and empties what does not outlive it.
 fn cut_the_power(computer: &Computer) -> Result<()> {
@@ -92,24 +67,16 @@ fn arguments(exec: &str) -> Result<Vec<String>> {
     Ok(words)
 }
 
-/// One test after another: the port of a host that was killed is free for a moment, and another
-/// test's tunnel may take it.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[test]
 fn a_tunnel_is_back_after_a_restart_of_the_computer() -> Result<()> {
-    let _turn = turn();
     let computer = Computer::logged_in()?;
     computer.launch("stays", &[])?;
-    serve(&computer, "stays", "before the restart")?;
+    computer.serve("stays", "before the restart")?;
     let open = ["tunnel", "open", "stays", "8000", "--http", "--background"];
     let tunnel = computer.gangway(&open)?;
     let port = u16::try_from(tunnel["local_port"].as_u64().context("local_port")?)?;
     eventually("the tunnel to lead to the session", PATIENCE, || {
-        let page = get(port).ok();
+        let page = get(port, "/").ok();
         Ok(page.filter(|page| page.contains("before the restart")))
     })?;
 
@@ -134,7 +101,7 @@ fn a_tunnel_is_back_after_a_restart_of_the_computer() -> Result<()> {
     let moved = folder.join("gangway");
     fs::create_dir(&folder)?;
     fs::copy(program("gangway"), &moved)?;
-    kill(host_pid(&computer)?)?;
+    kill(computer.host_pid()?)?;
     run(computer.home().command(&moved).args(["tunnel", "ls"]))?;
     let entry = fs::read_to_string(&file)?;
     ensure!(
@@ -143,7 +110,7 @@ fn a_tunnel_is_back_after_a_restart_of_the_computer() -> Result<()> {
     );
 
     cut_the_power(&computer)?;
-    ensure!(get(port).is_err(), "still there after a power cut");
+    ensure!(get(port, "/").is_err(), "still there after a power cut");
     let words = arguments(&value(&entry, "Exec")?)?;
     ensure!(words.contains(&moved.display().to_string()), "{words:?}");
     let mut login = computer.home().command(&words[0]);
@@ -156,17 +123,15 @@ fn a_tunnel_is_back_after_a_restart_of_the_computer() -> Result<()> {
         .stdout(Stdio::null());
     let _host = Running::start(&mut login)?;
     // The session did not survive, which the page tells.
-    let page = eventually(
-        "the port to be taken again",
-        PATIENCE,
-        || Ok(get(port).ok()),
-    )?;
+    let page = eventually("the port to be taken again", PATIENCE, || {
+        Ok(get(port, "/").ok())
+    })?;
     ensure!(page.starts_with("HTTP/1.1 50"), "{page}");
     computer.gangway(&["engine", "start"])?;
     computer.launch("stays", &[])?;
-    serve(&computer, "stays", "after the restart")?;
+    computer.serve("stays", "after the restart")?;
     eventually("the tunnel to lead to the new session", PATIENCE, || {
-        let page = get(port).ok();
+        let page = get(port, "/").ok();
         Ok(page.filter(|page| page.contains("after the restart")))
     })?;
 
@@ -178,12 +143,12 @@ fn a_tunnel_is_back_after_a_restart_of_the_computer() -> Result<()> {
     Ok(())
 }
 
+/// Another name than the test's beside it: a tunnel's port follows from its session's name.
 #[test]
 fn the_entry_comes_and_goes_with_the_tunnels_and_leaves_other_files_alone() -> Result<()> {
-    let _turn = turn();
     let computer = Computer::logged_in()?;
-    computer.launch("stays", &[])?;
-    serve(&computer, "stays", "here")?;
+    computer.launch("leaves", &[])?;
+    computer.serve("leaves", "here")?;
     let shown = computer.gangway(&["tunnel", "at-login", "on"])?;
     let file = PathBuf::from(shown["entry"].as_str().context("entry")?);
     ensure!(
@@ -191,7 +156,7 @@ fn the_entry_comes_and_goes_with_the_tunnels_and_leaves_other_files_alone() -> R
         "no tunnel, and an entry: {shown}"
     );
     let open = || -> Result<String> {
-        let tunnel = computer.gangway(&["tunnel", "open", "stays", "8000", "--background"])?;
+        let tunnel = computer.gangway(&["tunnel", "open", "leaves", "8000", "--background"])?;
         Ok(tunnel["id"].as_str().context("id")?.to_owned())
     };
     let id = open()?;
@@ -217,9 +182,4 @@ fn the_entry_comes_and_goes_with_the_tunnels_and_leaves_other_files_alone() -> R
     computer.gangway(&["tunnel", "at-login", "off"])?;
     ensure!(fs::read_to_string(&file)? == foreign, "removed");
     Ok(())
-}
-
-fn host_pid(computer: &Computer) -> Result<u64> {
-    let status: Value = computer.gangway(&["proxy", "status"])?;
-    status["pid"].as_u64().with_context(|| status.to_string())
 }

@@ -243,6 +243,27 @@ impl Computer {
         kill(self.engine()?["pid"].as_u64().context("pid")?)
     }
 
+    /// The process that owns tunnels and transfers.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn host_pid(&self) -> Result<u64> {
+        let status = self.gangway(&["proxy", "status"])?;
+        status["pid"].as_u64().with_context(|| status.to_string())
+    }
+
+    /// Serves a page with `text` on port 8000 of a session.
+    ///
+    /// # Errors
+    /// When the session refuses.
+    pub fn serve(&self, session: &str, text: &str) -> Result<()> {
+        let script = format!(
+            "mkdir -p web && echo '{text}' > web/index.html && cd web && \
+             (setsid python3 -m http.server 8000 --bind 127.0.0.1 >/dev/null 2>&1 &)"
+        );
+        self.ok(session, &script).map(drop)
+    }
+
     /// Processes that belong to this home.
     #[must_use]
     pub fn processes(&self) -> Vec<(u64, String)> {

@@ -8,6 +8,7 @@ pub mod computer;
 pub mod files;
 pub mod home;
 pub mod journey;
+pub mod local_port;
 pub mod manager;
 pub mod peer;
 pub mod process;

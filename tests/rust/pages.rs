@@ -158,6 +158,10 @@ async fn every_page(width: u32, height: u32) -> Result<()> {
     ] {
         tour.all(theme, language, "one").await?;
         tour.drawer(&id, theme, language).await?;
+        tour.window.click("status.tunnels").await?;
+        tour.window.find("status.at-login").await?;
+        tour.picture(&format!("one-{theme}-{language}-tunnels"))
+            .await?;
     }
 
     tour.home

@@ -1,7 +1,5 @@
 //! Our programs, started and ended by a test.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
@@ -117,32 +115,4 @@ pub fn eventually<T>(
 /// `bar` is what it has to reach, empty where nothing was promised.
 pub fn figure(what: &str, bar: &str, measured: impl std::fmt::Display) {
     println!("figure: {what} | {bar} | {measured}");
-}
-
-/// Whether a web server answers on this port of the loopback address.
-#[must_use]
-pub fn answers_http(port: u64) -> bool {
-    status_line(port).is_some_and(|line| line.starts_with("HTTP/1.1 200"))
-}
-
-/// Whether a tunnel to a web app answers there: it turns a stranger away, who has not been given
-/// the app's secret.
-#[must_use]
-pub fn tunnel_answers(port: u64) -> bool {
-    status_line(port).is_some_and(|line| line.starts_with("HTTP/1.1 403"))
-}
-
-fn status_line(port: u64) -> Option<String> {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        write!(
-            stream,
-            "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line)?;
-        Ok(line)
-    };
-    ask().ok()
 }

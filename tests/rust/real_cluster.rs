@@ -2,14 +2,12 @@
 //! terminated session, through each of its doors. `cargo xtask test --peer backendai` runs it.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::computer::{Computer, PATIENCE, has_keys, named, rows};
 use tests::files;
+use tests::local_port::get;
 use tests::peer::{Peer, with_line};
 use tests::process::{eventually, finish};
 
@@ -264,25 +262,13 @@ fn apps(computer: &Computer) -> Result<()> {
     let tunnel = computer.gangway(&["tunnel", "open", "first-steps", name, "--background"])?;
     let port = u16::try_from(tunnel["local_port"].as_u64().context("local_port")?)?;
     let page = eventually("the app's page", PATIENCE, || {
-        Ok(get(port).ok().filter(|page| page.contains("200 OK")))
+        Ok(get(port, "/").ok().filter(|page| page.contains("200 OK")))
     })?;
     ensure!(page.contains("seen-through"), "{page}");
     let opened = computer.gangway(&["app", "open", "first-steps", "ttyd", "--print-url"])?;
     let url = opened["url"].as_str().context("url")?;
     ensure!(url.starts_with("http://"), "{opened}");
     Ok(())
-}
-
-fn get(port: u16) -> Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    write!(
-        stream,
-        "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page)?;
-    Ok(page)
 }
 
 fn ssh(computer: &Computer) -> Result<()> {

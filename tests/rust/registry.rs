@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::computer::PATIENCE;
-use crate::process::{Running, answers_http, eventually, run};
+use crate::local_port::answers_http;
+use crate::process::{Running, eventually, run};
 
 /// The registry. Ends with this value.
 #[derive(Debug)]

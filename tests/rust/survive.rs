@@ -1,14 +1,11 @@
 //! What is killed comes back: the engine with its sessions, the proxy host with its tunnels.
 
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 use tests::computer::{Computer, PATIENCE, alive, kill, rows};
+use tests::local_port::get;
 use tests::process::{eventually, run};
 
 /// Starts something in a session that can be recognised afterwards; its pid inside.
@@ -32,16 +29,8 @@ fn is_counting(computer: &Computer, session: &str, pid: &str) -> Result<()> {
     Ok(())
 }
 
-/// One test after another: the port of a host that was killed is free for a moment, and another
-/// test's tunnel may take it.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[test]
 fn sessions_outlive_a_killed_engine() -> Result<()> {
-    let _turn = turn();
     let computer = Computer::logged_in()?;
     computer.gangway(&["folder", "create", "data"])?;
     let id = computer.launch("survivor", &["--mount", "data"])?;
@@ -80,7 +69,6 @@ fn sessions_outlive_a_killed_engine() -> Result<()> {
 
 #[test]
 fn sessions_outlive_an_engine_that_is_stopped() -> Result<()> {
-    let _turn = turn();
     let computer = Computer::logged_in()?;
     computer.launch("survivor", &[])?;
     let pid = start_counting(&computer, "survivor")?;
@@ -124,7 +112,6 @@ fn sessions_outlive_an_engine_that_is_stopped() -> Result<()> {
 
 #[test]
 fn a_tunnel_comes_back_on_its_port() -> Result<()> {
-    let _turn = turn();
     let computer = Computer::logged_in()?;
     computer.launch("tunnels", &[])?;
     start_counting(&computer, "tunnels")?;
@@ -134,10 +121,10 @@ fn a_tunnel_comes_back_on_its_port() -> Result<()> {
             .as_u64()
             .with_context(|| tunnel.to_string())?,
     )?;
-    ensure!(fetch(port)?.contains("still here"));
+    ensure!(get(port, "/state.txt")?.contains("still here"));
 
     // Its host is killed: the next command that needs one starts it again.
-    kill(host_pid(&computer)?)?;
+    kill(computer.host_pid()?)?;
     let list = computer.gangway(&["tunnel", "ls"])?;
     let back = rows(&list, "tunnels")?;
     ensure!(
@@ -145,18 +132,18 @@ fn a_tunnel_comes_back_on_its_port() -> Result<()> {
         "{list}"
     );
     eventually("the tunnel to carry again", PATIENCE, || {
-        Ok(fetch(port).ok())
+        Ok(get(port, "/state.txt").ok())
     })?;
 
     // The engine goes away under an open tunnel and comes back.
     computer.kill_engine()?;
-    eventually("the tunnel to be cut", PATIENCE, || {
-        let page = fetch(port).unwrap_or_default();
-        Ok((!page.contains("still here")).then_some(()))
-    })?;
+    let page = get(port, "/state.txt").unwrap_or_default();
+    ensure!(!page.contains("still here"), "{page}");
     computer.gangway(&["engine", "start"])?;
     eventually("the tunnel to carry again", PATIENCE, || {
-        Ok(fetch(port).ok().filter(|page| page.contains("still here")))
+        Ok(get(port, "/state.txt")
+            .ok()
+            .filter(|page| page.contains("still here")))
     })?;
 
     let list = computer.gangway(&["tunnel", "ls"])?;
@@ -166,7 +153,7 @@ fn a_tunnel_comes_back_on_its_port() -> Result<()> {
         TcpStream::connect(("127.0.0.1", port)).is_err(),
         "closed, and still listening"
     );
-    kill(host_pid(&computer)?)?;
+    kill(computer.host_pid()?)?;
     let list = computer.gangway(&["tunnel", "ls"])?;
     ensure!(
         rows(&list, "tunnels")?.is_empty(),
@@ -176,17 +163,19 @@ fn a_tunnel_comes_back_on_its_port() -> Result<()> {
 }
 
 /// The next host meets the dying one: its socket still takes calls, its lock is still held, its
-/// socket file is removed when it is the other's already.
+/// socket file is removed when it is the other's already. The session has another name than that of
+/// the test beside it: a tunnel's port follows from it.
 #[test]
 fn a_host_that_is_killed_is_replaced_at_once() -> Result<()> {
-    let _turn = turn();
     let computer = Computer::logged_in()?;
-    computer.launch("tunnels", &[])?;
-    start_counting(&computer, "tunnels")?;
-    computer.gangway(&["tunnel", "open", "tunnels", "8000", "--background"])?;
+    computer.launch("replaced", &[])?;
+    start_counting(&computer, "replaced")?;
+    computer.gangway(&["tunnel", "open", "replaced", "8000", "--background"])?;
     let mut last = 0;
     for round in 0..20 {
-        let pid = host_pid(&computer).with_context(|| format!("round {round}"))?;
+        let pid = computer
+            .host_pid()
+            .with_context(|| format!("round {round}"))?;
         ensure!(pid != last, "round {round}: the host was not replaced");
         last = pid;
         // Nobody waits for its end.
@@ -195,7 +184,7 @@ fn a_host_that_is_killed_is_replaced_at_once() -> Result<()> {
         if round % 3 == 0 {
             // A command that changes something must not be lost, and not be done twice.
             let tunnel = computer
-                .gangway(&["tunnel", "open", "tunnels", "9000", "--background"])
+                .gangway(&["tunnel", "open", "replaced", "9000", "--background"])
                 .with_context(|| format!("round {round}"))?;
             let id = tunnel["id"].as_str().context("id")?;
             computer.gangway(&["tunnel", "close", id])?;
@@ -206,26 +195,8 @@ fn a_host_that_is_killed_is_replaced_at_once() -> Result<()> {
         ensure!(rows(&list, "tunnels")?.len() == 1, "round {round}: {list}");
     }
     // Told to end while it ends.
-    let pid = host_pid(&computer)?;
+    let pid = computer.host_pid()?;
     run(Command::new("kill").args(["-TERM", &pid.to_string()]))?;
     computer.gangway(&["proxy", "stop"])?;
     Ok(())
-}
-
-fn host_pid(computer: &Computer) -> Result<u64> {
-    let status: Value = computer.gangway(&["proxy", "status"])?;
-    status["pid"].as_u64().with_context(|| status.to_string())
-}
-
-fn fetch(port: u16) -> Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(
-        stream,
-        "GET /state.txt HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page)?;
-    ensure!(!page.is_empty(), "an empty answer");
-    Ok(page)
 }

@@ -1,36 +1,13 @@
 //! Tunnels and SSH as people use them: ports that nobody announced, a session that is launched
 //! again, a lent agent.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::computer::{Computer, PATIENCE, rows};
+use tests::local_port::get;
 use tests::process::{eventually, run};
-
-/// Serves `text` on port 8000 of a session.
-fn serve(computer: &Computer, session: &str, text: &str) -> Result<()> {
-    let script = format!(
-        "mkdir -p web && echo '{text}' > web/index.html && cd web && \
-         (setsid python3 -m http.server 8000 --bind 127.0.0.1 >/dev/null 2>&1 &)"
-    );
-    computer.ok(session, &script).map(drop)
-}
-
-fn get(port: u16) -> Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    write!(
-        stream,
-        "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page)?;
-    Ok(page)
-}
 
 fn port_of(tunnel: &Value) -> Result<u16> {
     let port = tunnel["local_port"].as_u64();
@@ -48,7 +25,7 @@ fn a_port_that_nobody_announced_is_found_and_a_session_launched_again_keeps_its_
 -> Result<()> {
     let computer = Computer::logged_in()?;
     computer.launch("again", &[])?;
-    serve(&computer, "again", "the first one")?;
+    computer.serve("again", "the first one")?;
     let found = eventually("the port to be found", PATIENCE, || {
         let list = computer.gangway(&["tunnel", "ports", "again"])?;
         let ports = rows(&list, "ports")?.to_vec();
@@ -65,12 +42,12 @@ fn a_port_that_nobody_announced_is_found_and_a_session_launched_again_keeps_its_
     );
     // A page with many files: each connection is served, whatever became of the one before.
     for _ in 0..20 {
-        let page = get(port)?;
+        let page = get(port, "/")?;
         ensure!(page.contains("the first one"), "{page}");
     }
 
     computer.gangway(&["session", "rm", "--yes", "--force", "again"])?;
-    let page = get(port)?;
+    let page = get(port, "/")?;
     ensure!(
         page.starts_with("HTTP/1.1 50") && page.contains("again"),
         "no page that says why: {page}"
@@ -83,9 +60,9 @@ fn a_port_that_nobody_announced_is_found_and_a_session_launched_again_keeps_its_
     );
 
     computer.launch("again", &[])?;
-    serve(&computer, "again", "the second one")?;
+    computer.serve("again", "the second one")?;
     eventually("the tunnel to lead to the new session", PATIENCE, || {
-        Ok(get(port)
+        Ok(get(port, "/")
             .ok()
             .filter(|page| page.contains("the second one")))
     })?;

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tests::home::Home;
-use tests::process::{eventually, figure, run, tunnel_answers};
+use tests::local_port::tunnel_answers;
+use tests::process::{eventually, figure, run};
 use tests::window::Window;
 
 /// Where the test packages look for updates; the same address is in xtask.

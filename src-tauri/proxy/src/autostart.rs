@@ -146,7 +146,7 @@ pub async fn follow(paths: &Paths, history: &History) -> Result<(), Error> {
     }
     // Two processes that look and then write must not do so crosswise.
     let lock = lock(paths).await?;
-    let wanted = Config::load(paths)?.tunnels_at_login() == Some(true);
+    let wanted = Config::load(paths)?.tunnels_at_login()? == Some(true);
     let done = match wanted && history.any_tunnel().await? {
         true => write(paths, &program()?),
         false => remove(paths),

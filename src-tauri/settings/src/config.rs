@@ -222,9 +222,19 @@ impl Config {
 
     /// Whether tunnels are to come back when the user logs in to this computer, by
     /// `tunnels_at_login`. `None`: the user has not said, which is a no.
-    #[must_use]
-    pub fn tunnels_at_login(&self) -> Option<bool> {
-        self.document.get("tunnels_at_login")?.as_bool()
+    ///
+    /// # Errors
+    /// [`Error::Value`] when it is neither `true` nor `false`.
+    pub fn tunnels_at_login(&self) -> Result<Option<bool>, Error> {
+        let Some(item) = self.document.get("tunnels_at_login") else {
+            return Ok(None);
+        };
+        let wanted = item.as_bool().ok_or_else(|| Error::Value {
+            path: self.path.clone(),
+            table: "tunnels_at_login".to_owned(),
+            reason: "it must be true or false".to_owned(),
+        })?;
+        Ok(Some(wanted))
     }
 
     /// Writes whether tunnels are to come back when the user logs in.

@@ -10,7 +10,7 @@ pub(crate) async fn show(context: &Context, _: Nothing) -> Result<TunnelsAtLogin
     let paths = context.paths();
     Ok(TunnelsAtLogin {
         supported: autostart::is_supported(),
-        wanted: context.config()?.tunnels_at_login(),
+        wanted: context.config()?.tunnels_at_login()?,
         entry: paths.autostart_entry().display().to_string(),
         state: match autostart::state(paths)? {
             State::Absent => AtLoginState::Absent,
