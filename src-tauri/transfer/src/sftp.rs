@@ -1,5 +1,7 @@
 //! Files of a session, by SFTP over an SSH connection that somebody else dialled.
 
+mod further;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,18 +13,12 @@ use ssh::client::sftp::{Attributes, Name, Open, Reader, Sftp, SftpError, StatusC
 use ssh::client::{Connection, Error, Login};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use self::further::{Files, Further};
 use crate::item::FailureCode;
 use crate::store::{Capabilities, Entry, Kind, Sink, Source, Store, StoreError, WriteOptions};
 
 /// Small files under way at once on one connection; more brings nothing.
 const PARALLEL: usize = 96;
-
-/// Over a distance a server's window caps what one connection takes (OpenSSH: 2 MiB, which is
-/// 40 MB/s at 50 ms). From this round trip and length on, files are sent over several.
-const FAR: Duration = Duration::from_millis(8);
-const WIDE_FROM: u64 = 24 << 20;
-/// So many connections beside the first.
-const MORE: usize = 3;
 
 /// Opens one more byte stream to the same server.
 pub type Dial = Arc<dyn Fn() -> BoxFuture<'static, Result<ByteStream, StoreError>> + Send + Sync>;
@@ -41,14 +37,7 @@ pub struct SftpStore {
     sftp: Sftp,
     home: String,
     round_trip: Duration,
-    more: Option<More>,
-}
-
-/// Further connections, made when they are first of use.
-struct More {
-    dial: Dial,
-    login: Login,
-    open: tokio::sync::Mutex<Vec<Sftp>>,
+    further: Option<Arc<Further>>,
 }
 
 impl SftpStore {
@@ -70,11 +59,7 @@ impl SftpStore {
     pub async fn reach(dial: Dial, login: Login) -> Result<Self, StoreError> {
         let first = Self::connect(dial().await?, &login).await?;
         Ok(Self {
-            more: Some(More {
-                dial,
-                login,
-                open: tokio::sync::Mutex::default(),
-            }),
+            further: Some(Arc::new(Further::new(dial, login))),
             ..first
         })
     }
@@ -92,30 +77,8 @@ impl SftpStore {
             sftp,
             home,
             round_trip: asked.elapsed(),
-            more: None,
+            further: None,
         })
-    }
-
-    /// Further connections, if they are of use for so many bytes.
-    async fn more(&self, bytes: u64) -> Vec<Sftp> {
-        let Some(more) = &self.more else {
-            return Vec::new();
-        };
-        if bytes < WIDE_FROM || self.round_trip < FAR {
-            return Vec::new();
-        }
-        let mut open = more.open.lock().await;
-        open.retain(|sftp| !sftp.is_closed());
-        let missing = MORE.saturating_sub(open.len());
-        let made = futures_util::future::join_all((0..missing).map(|_| more.connect())).await;
-        for made in made {
-            match made {
-                Ok(sftp) => open.push(sftp),
-                // One is enough, if a slow one.
-                Err(error) => tracing::info!(%error, "no further connection"),
-            }
-        }
-        open.clone()
     }
 
     /// The connection, for commands on the side.
@@ -130,16 +93,6 @@ impl SftpStore {
             path if path.starts_with('/') => path.to_owned(),
             path => crate::name::join(&self.home, path.strip_prefix("~/").unwrap_or(path)),
         }
-    }
-}
-
-impl More {
-    async fn connect(&self) -> Result<Sftp, StoreError> {
-        let stream = (self.dial)().await?;
-        let connection = Connection::connect(stream, &self.login)
-            .await
-            .map_err(refused)?;
-        connection.sftp().await.map_err(refused)
     }
 }
 
@@ -342,18 +295,15 @@ impl Store for SftpStore {
             }
             let attributes = attributes(options.mode, options.modified);
             // It ends where we begin, whether made, emptied or cut.
-            let mut writer = file.writer(options.offset).sparse();
-            let size = options.size.unwrap_or(0);
-            for sftp in self.more(size.saturating_sub(options.offset)).await {
-                match sftp
-                    .open(&path, Open::Continue, &Attributes::default())
-                    .await
-                {
-                    Ok(file) => writer.widen(file),
-                    Err(error) => tracing::info!(%error, "one connection less"),
-                }
-            }
-            Ok(Box::new(SftpSink { writer, attributes }) as Box<dyn Sink>)
+            let writer = file.writer(options.offset).sparse();
+            let bytes = options.size.unwrap_or(0).saturating_sub(options.offset);
+            let files = self.further.as_ref();
+            let sink = SftpSink {
+                writer,
+                attributes,
+                files: files.and_then(|it| it.files(path, bytes, self.round_trip)),
+            };
+            Ok(Box::new(sink) as Box<dyn Sink>)
         }
         .boxed()
     }
@@ -437,10 +387,14 @@ impl Source for SftpSource {
 struct SftpSink {
     writer: Writer,
     attributes: Attributes,
+    files: Option<Files>,
 }
 
 impl Sink for SftpSink {
     fn write(&mut self, data: Vec<Bytes>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        if let Some(files) = &mut self.files {
+            files.widen(&mut self.writer);
+        }
         async move { Ok(self.writer.write(data).await?) }.boxed()
     }
 

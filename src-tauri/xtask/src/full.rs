@@ -20,7 +20,7 @@ const PROGRAMS: &[&str] = &[
 /// What is measured beside its peers, in one run each.
 const BENCHES: &[(&str, &[&str])] = &[
     ("sftp", &["mib=512", "files=2000", "rounds=3"]),
-    ("sftp", &["delay=25", "mib=128", "files=40", "rounds=3"]),
+    ("sftp", &["delay=25", "mib=128", "files=100", "rounds=2"]),
     ("tunnel", &["--mib", "512", "--rounds", "3"]),
     ("pump", &["1024", "5"]),
 ];

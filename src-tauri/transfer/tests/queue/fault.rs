@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use transfer::{Location, Options, Overwrite, Queue, Start, State};
+use transfer::{Location, Options, Overwrite, Place, Places, Queue, Start, State};
 
 use crate::relay::{Relay, Still};
 use crate::{Bench, Sessions, names, noise, open_with, start};
@@ -115,39 +115,39 @@ async fn a_link_that_is_dead_without_saying_so_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_distant_server_is_sent_to_over_several_connections() {
-    let bench = Bench::new().await;
-    bench.queue.close().await;
-    let content = noise(40 << 20, 14);
-    std::fs::write(bench.here.join("big"), &content).unwrap();
-    let (relay, _still) = Relay::start(bench.sshd.port, Duration::from_millis(25)).await;
-    let (login, port) = (bench.sshd.login(), relay.port);
-    let dial: transfer::Dial = Arc::new(move || {
-        Box::pin(async move {
-            let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
-            Ok(Box::new(stream) as transfer::ByteStream)
-        })
-    });
-    let store = transfer::SftpStore::reach(dial, login).await.unwrap();
-    let path = bench.there.join("up").to_string_lossy().into_owned();
-    let options = transfer::WriteOptions {
-        size: Some(content.len() as u64),
-        ..transfer::WriteOptions::default()
-    };
-    use transfer::Store;
-    let mut sink = store.write(&path, options).await.unwrap();
-    let mut before = 0;
-    for piece in content.chunks(300_000) {
-        let arrived = sink
-            .write(vec![bytes::Bytes::copy_from_slice(piece)])
-            .await
-            .unwrap();
-        assert!(arrived >= before && arrived <= content.len() as u64);
-        before = arrived;
+async fn a_large_file_goes_over_several_connections() {
+    let distance = Duration::from_millis(25);
+    for (delay, mebibytes, connections) in [(distance, 40, 4), (Duration::ZERO, 70, 2)] {
+        let bench = Bench::new().await;
+        bench.queue.close().await;
+        let content = noise(mebibytes << 20, 14);
+        let (relay, _still) = Relay::start(bench.sshd.port, delay).await;
+        let sessions = Sessions::new(bench.sshd.login(), relay.port);
+        let session = Place::Session("s".to_owned());
+        let store = sessions.open("test", &session).await.unwrap();
+        let path = bench.there.join("up").to_string_lossy().into_owned();
+        let options = transfer::WriteOptions {
+            size: Some(content.len() as u64),
+            ..transfer::WriteOptions::default()
+        };
+        let mut sink = store.write(&path, options).await.unwrap();
+        let mut before = 0;
+        for (at, piece) in content.chunks(300_000).enumerate() {
+            // It is begun over the first; the others come when they can.
+            while at == 20 && relay.connections() < connections {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let arrived = sink
+                .write(vec![bytes::Bytes::copy_from_slice(piece)])
+                .await
+                .unwrap();
+            assert!(arrived >= before && arrived <= content.len() as u64);
+            before = arrived;
+        }
+        assert_eq!(sink.finish().await.unwrap(), Some(content.len() as u64));
+        assert!(std::fs::read(&path).unwrap() == content);
+        assert_eq!(relay.connections(), connections);
     }
-    assert_eq!(sink.finish().await.unwrap(), Some(content.len() as u64));
-    assert!(std::fs::read(&path).unwrap() == content);
-    assert_eq!(relay.connections(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

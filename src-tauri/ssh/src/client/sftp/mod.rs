@@ -90,6 +90,8 @@ pub enum Open {
     Create,
     /// To write on, keeping what is there; made when missing.
     Continue,
+    /// To write on, keeping what is there, which must be.
+    Present,
     /// To write what must not be there yet.
     New,
 }
@@ -100,6 +102,7 @@ impl Open {
             Self::Read => 0x1,
             Self::Create => 0x2 | 0x8 | 0x10,
             Self::Continue => 0x2 | 0x8,
+            Self::Present => 0x2,
             Self::New => 0x2 | 0x8 | 0x20,
         }
     }
