@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::home::Home;
+use crate::local_port;
 use crate::window::{PATIENCE, Window};
 
 /// Name of the session that the journey launches.
@@ -184,6 +185,9 @@ impl Journey<'_> {
             address.starts_with("http://ttyd.") && address.contains(".localhost:"),
             "{address} is not on this computer"
         );
+        let port = address.split(['/', ':']).find_map(|part| part.parse().ok());
+        let page = local_port::get(port.context("a port")?, "/")?;
+        ensure!(page.starts_with("HTTP/1.1 403"), "a stranger got {page}");
         let browser = Window::browser(self.home).await?;
         browser.client().goto(&address).await?;
         let keys = browser.css("textarea").await?;

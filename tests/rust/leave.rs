@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fantoccini::Locator;
 use tests::home::Home;
-use tests::local_port::tunnel_answers;
+use tests::local_port::answers_http;
 use tests::process::{eventually, program, run};
 use tests::repository;
 use tests::screen::Screen;
@@ -24,7 +24,7 @@ async fn a_tunnel_outlives_the_app_and_comes_back_to_it() -> Result<()> {
     let opened = home.gangway(&["app", "open", "stays", "ttyd", "--print-url"])?;
     let port = opened["local_port"].as_u64().context("local_port")?;
     ensure!(
-        tunnel_answers(port),
+        answers_http(port),
         "the web terminal does not answer on port {port}"
     );
     window.text_with("status.tunnels", "1").await?;
@@ -38,21 +38,21 @@ async fn a_tunnel_outlives_the_app_and_comes_back_to_it() -> Result<()> {
     })?;
     drop(window);
     eventually("the tunnel in the proxy host", SOON, || {
-        Ok(tunnel_answers(port).then_some(()))
+        Ok(answers_http(port).then_some(()))
     })?;
 
     let window = Window::app(&home).await?;
     window.find("start.page").await?;
     window.text_with("status.tunnels", "1").await?;
     eventually("the tunnel in the app", SOON, || {
-        Ok(tunnel_answers(port).then_some(()))
+        Ok(answers_http(port).then_some(()))
     })?;
     let open = home.gangway(&["tunnel", "ls"])?;
     let id = open["tunnels"][0]["id"].as_str().context("id")?;
     home.gangway(&["tunnel", "close", id])?;
     window.text_with("status.tunnels", "0").await?;
     eventually("the port to be closed", SOON, || {
-        Ok((!tunnel_answers(port)).then_some(()))
+        Ok((!answers_http(port)).then_some(()))
     })?;
     window.close().await
 }
@@ -129,13 +129,13 @@ async fn quitting_says_what_is_under_way_and_does_what_is_chosen() -> Result<()>
     window.screenshot(&pictures.join("dialog.png")).await?;
     window.keys("\u{e00c}").await?;
     window.gone("leave.dialog").await?;
-    ensure!(tunnel_answers(leaving.port));
+    ensure!(answers_http(leaving.port));
 
     ask_to_quit(&window).await?;
     leaving.end_by(&window, "leave.background").await?;
     drop(window);
     eventually("the tunnel in the background", SOON, || {
-        Ok(tunnel_answers(leaving.port).then_some(()))
+        Ok(answers_http(leaving.port).then_some(()))
     })?;
 
     // Nothing to say at the next start: the user has chosen.
@@ -145,7 +145,7 @@ async fn quitting_says_what_is_under_way_and_does_what_is_chosen() -> Result<()>
     ask_to_quit(&window).await?;
     leaving.end_by(&window, "leave.stop").await?;
     eventually("the tunnel to be closed", SOON, || {
-        Ok((!tunnel_answers(leaving.port)).then_some(()))
+        Ok((!answers_http(leaving.port)).then_some(()))
     })?;
     Ok(())
 }
@@ -183,7 +183,7 @@ async fn closing_the_window_keeps_what_is_under_way() -> Result<()> {
             Ok((screen.windows("Gangway")?.len() > 1).then_some(()))
         })
         .await?;
-    ensure!(tunnel_answers(leaving.port));
+    ensure!(answers_http(leaving.port));
     ensure!(leaving.home.processes("gangway-desktop").len() == 1);
     Ok(())
 }

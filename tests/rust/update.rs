@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tests::home::Home;
-use tests::local_port::tunnel_answers;
+use tests::local_port::answers_http;
 use tests::process::{eventually, figure, run};
 use tests::window::Window;
 
@@ -45,7 +45,7 @@ async fn package_is_updated_to_the_next_while_a_tunnel_stays_open() -> Result<()
     let opened = home.gangway(&["app", "open", "kept", "ttyd", "--print-url"])?;
     let port = opened["local_port"].as_u64().context("local_port")?;
     ensure!(
-        tunnel_answers(port),
+        answers_http(port),
         "the web terminal does not answer before the update"
     );
 
@@ -71,7 +71,7 @@ async fn package_is_updated_to_the_next_while_a_tunnel_stays_open() -> Result<()
     eventually(
         "the tunnel on its old port",
         Duration::from_secs(20),
-        || Ok(tunnel_answers(port).then_some(())),
+        || Ok(answers_http(port).then_some(())),
     )?;
     figure(
         "from \"Install\" to the next version, its tunnel on the old port",

@@ -40,6 +40,14 @@ export const ids = {
     atLoginYes: 'status.at-login.yes',
     atLoginNo: 'status.at-login.no',
   },
+  forward: {
+    dialog: 'forward.dialog',
+    remotePort: 'forward.remote-port',
+    localPort: 'forward.local-port',
+    open: 'forward.open',
+    allow: 'forward.allow',
+    submit: 'forward.submit',
+  },
   palette: { dialog: 'palette.dialog', input: 'palette.input' },
   shortcuts: { dialog: 'shortcuts.dialog' },
   start: {
@@ -103,6 +111,8 @@ export const ids = {
     appOpen: (name: string) => `drawer.app-open.${name}`,
     appInstall: (name: string) => `drawer.app-install.${name}`,
     installLines: 'drawer.install-lines',
+    portForward: 'drawer.port-forward',
+    portForwardFound: (port: number) => `drawer.port-forward.${port}`,
     portsLook: 'drawer.ports-look',
     portOpen: (port: number) => `drawer.port-open.${port}`,
     openVscode: 'drawer.open-vscode',

@@ -7,7 +7,7 @@ use commands::Host;
 use commands::types::{Failure, FailureCode, LeaveChoice, UpdateStatus};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tauri::{AppHandle, Manager, Url};
+use tauri::{AppHandle, Manager};
 use tauri_plugin_dialog::DialogExt;
 use tauri_plugin_opener::OpenerExt;
 
@@ -27,12 +27,6 @@ impl Desktop {
 
 impl Host for Desktop {
     fn open_url(&self, url: &str) -> Result<(), Failure> {
-        if !is_of_this_computer(url) {
-            return Err(failure(
-                FailureCode::NotAllowedHere,
-                "only addresses of this computer are opened",
-            ));
-        }
         let opened = self.app.opener().open_url(url, None::<&str>);
         opened.map_err(|error| failure(FailureCode::ProgramMissing, error))
     }
@@ -109,52 +103,5 @@ pub(crate) fn failure(code: FailureCode, cause: impl ToString) -> Failure {
         hint: None,
         details: None,
         retryable: false,
-    }
-}
-
-/// Session apps are reached through loopback ports; the page has no reason to open anything else,
-/// and what a session shows must not be able to make it.
-fn is_of_this_computer(url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else {
-        return false;
-    };
-    let host = url.host_str().unwrap_or_default();
-    matches!(url.scheme(), "http" | "https")
-        && url.username().is_empty()
-        && url.password().is_none()
-        && (host == "127.0.0.1"
-            || host == "[::1]"
-            || host == "localhost"
-            || host.ends_with(".localhost"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_loopback_addresses_are_opened() {
-        for own in [
-            "http://127.0.0.1:40123/?token=x",
-            "http://localhost:8080/lab",
-            "http://jupyter-1.localhost:8080/",
-            "http://[::1]:8080/",
-        ] {
-            assert!(is_of_this_computer(own), "{own}");
-        }
-        for foreign in [
-            "http://127.0.0.1.example.com/",
-            "http://localhost.example.com/",
-            "http://127.0.0.1@example.com/",
-            "http://me@127.0.0.1/",
-            "https://example.com/",
-            "file:///etc/passwd",
-            "javascript:alert(1)",
-            "ssh://127.0.0.1/",
-            "127.0.0.1:8080",
-            "",
-        ] {
-            assert!(!is_of_this_computer(foreign), "{foreign}");
-        }
     }
 }

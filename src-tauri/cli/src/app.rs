@@ -88,12 +88,17 @@ pub(crate) async fn run(program: &Program, verb: AppVerb) -> Result<(), Failure>
                 port,
                 arguments: arg.into_iter().collect(),
                 envs: env.into_iter().collect(),
+                guarded: false,
             };
             let opened: OpenedApp = program.table.ask("app.open", &request).await?;
             program.output.answer(&opened, |opened| opened.url.clone());
-            let page = opened.url.starts_with("http://");
-            if page && !print_url && !program.output.json && std::io::stdout().is_terminal() {
-                program.table.open_url(&opened.url)?;
+            // By a name of its own, which keeps the cookies of two apps apart.
+            if let Some(page) = &opened.browser_url
+                && !print_url
+                && !program.output.json
+                && std::io::stdout().is_terminal()
+            {
+                program.table.open_url(page)?;
             }
             Ok(())
         }

@@ -117,6 +117,7 @@ pub(crate) async fn run(program: &Program, verb: TunnelVerb) -> Result<(), Failu
                     allow,
                     understood: true,
                 }),
+                guarded: false,
             };
             if public {
                 let warning = "Others on your network get into the session through this port.";

@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::host::Host;
 use crate::table::{self, Place, Surface};
 use crate::types::{Failure, FailureCode};
-use crate::{app, events, file, folder, image_store, seat, session, socket, terminal};
+use crate::{app, browser, events, file, folder, image_store, seat, session, socket, terminal};
 
 /// A message of a stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -343,7 +343,7 @@ impl Table {
     /// # Errors
     /// When there is no browser.
     pub fn open_url(&self, url: &str) -> Result<(), Failure> {
-        self.context.host().open_url(url)
+        browser::open(&self.context, url)
     }
 
     /// Where things are kept.

@@ -10,10 +10,10 @@ use crate::types::{Failure, FailureCode, LeaveChoice, UpdateStatus};
 
 /// The program around the command table.
 pub trait Host: Send + Sync + 'static {
-    /// Opens an address of this computer in the user's browser.
+    /// Opens an address in the user's browser; that it is one of this computer was looked at.
     ///
     /// # Errors
-    /// When there is no browser or the address may not be opened.
+    /// When there is no browser.
     fn open_url(&self, url: &str) -> Result<(), Failure>;
 
     /// Shows a file in the file manager.

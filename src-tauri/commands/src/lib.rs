@@ -7,6 +7,7 @@ mod account;
 mod account_remote;
 mod app;
 pub mod bindings;
+mod browser;
 mod context;
 mod doctor;
 mod editor;

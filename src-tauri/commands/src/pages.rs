@@ -107,6 +107,7 @@ fn reason(error: &DialError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::{Failure, FailureCode};
 
     fn error(stage: Stage, retry: bool) -> DialError {
         DialError {
@@ -150,6 +151,26 @@ mod tests {
         let text = words("ko", &problems[0], "ttyd", "work-1").unwrap();
         assert_eq!(text.title, "ttyd에 연결할 수 없습니다");
         assert!(text.advice.concat().contains("the far end said no"));
+    }
+
+    #[test]
+    fn a_page_names_the_reason() {
+        for (code, named) in [
+            (FailureCode::ManagerUnreachable, "is down"),
+            (FailureCode::CertificateUntrusted, "is down"),
+            (FailureCode::NotLoggedIn, "does not accept the login"),
+            (FailureCode::LoginExpired, "does not accept the login"),
+            (FailureCode::LoggedInElsewhere, "does not accept the login"),
+            (FailureCode::SessionEnded, "is not running"),
+            (FailureCode::SessionNotFound, "is not running"),
+            (FailureCode::AppFailed, "does not answer"),
+            (FailureCode::ManagerFailed, "refused the connection"),
+        ] {
+            let error = DialError::from(Failure::new(code, "in the manager's words"));
+            let page = words("en", &Problem::Unreachable(&error), "lab", "work-1").unwrap();
+            assert!(page.reason.contains(named), "{code:?}: {}", page.reason);
+            assert!(page.advice.concat().contains("in the manager's words"));
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use client::protocol::version::ApiVersion;
 use settings::Config;
 
+use crate::browser;
 use crate::context::Context;
 use crate::types::{
     AppInfo, Failure, FailureCode, Nothing, OpenUrl, PathsShown, RevealPath, SessionRef, Settings,
@@ -60,7 +61,7 @@ pub(crate) async fn set_settings(
 }
 
 pub(crate) async fn open_url(context: &Context, request: OpenUrl) -> Result<Nothing, Failure> {
-    context.host().open_url(&request.url)?;
+    browser::open(context, &request.url)?;
     Ok(Nothing {})
 }
 

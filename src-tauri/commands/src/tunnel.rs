@@ -10,7 +10,9 @@ use std::ops::RangeInclusive;
 use client::SessionRow;
 use client::protocol::service_port::{ServicePort, ServiceProtocol};
 use proxy::ProxyHost;
-use tunnel::{BadNetwork, LocalPort, Network, Protocol, Public, Request, Service, State, Target};
+use tunnel::{
+    BadNetwork, LocalPort, Network, Protocol, Public, Request, Secret, Service, State, Target,
+};
 
 use crate::context::Context;
 use crate::links::SSH_SERVICE;
@@ -74,6 +76,7 @@ pub(crate) async fn open(context: &Context, request: TunnelOpen) -> Result<Tunne
     wanted.local_port = local_port;
     wanted.keep = request.keep;
     wanted.public = request.public.map(public).transpose()?;
+    wanted.secret = (request.guarded && protocol == Protocol::Http).then(Secret::random);
     proxy.tunnels().set_pool(pool(context)?);
     Ok(proxy.open_tunnel(wanted).await?.into())
 }

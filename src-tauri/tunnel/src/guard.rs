@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 /// The name in the query under which a ticket travels.
 const TICKET: &str = "gangway-ticket";
+/// What the names of our cookies begin with; the port follows.
+const COOKIE: &str = "gangway-";
 /// So long after it was made a ticket is good.
 const TICKET_LIFE: Duration = Duration::from_secs(120);
 
@@ -57,13 +59,20 @@ impl Guard {
     pub(crate) fn new(secret: Secret, port: u16) -> Self {
         Self {
             secret,
-            cookie: format!("gangway-{port}"),
+            cookie: format!("{COOKIE}{port}"),
         }
     }
 
     fn is_ours(&self, pair: &str) -> Option<bool> {
         let (name, value) = pair.split_once('=')?;
         (name.trim() == self.cookie).then(|| self.secret.is(value.trim().as_bytes()))
+    }
+
+    /// Browsers send the secrets of other tunnels along when those share the name of the host.
+    fn is_a_secret(pair: &str) -> bool {
+        let name = pair.split('=').next().unwrap_or_default().trim();
+        let port = name.strip_prefix(COOKIE);
+        port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
     }
 
     /// Whether the value of a `Cookie` header has the secret.
@@ -73,11 +82,11 @@ impl Guard {
             .any(|pair| self.is_ours(pair) == Some(true))
     }
 
-    /// The value of a `Cookie` header without what is ours; `None` when nothing is left.
-    pub(crate) fn strip(&self, cookies: &str) -> Option<String> {
+    /// The value of a `Cookie` header without the secrets of tunnels; `None` when nothing is left.
+    pub(crate) fn strip(cookies: &str) -> Option<String> {
         let rest: Vec<&str> = cookies
             .split(';')
-            .filter(|pair| self.is_ours(pair).is_none())
+            .filter(|pair| !Self::is_a_secret(pair))
             .map(str::trim)
             .collect();
         (!rest.is_empty()).then(|| rest.join("; "))
@@ -156,9 +165,10 @@ mod tests {
         assert!(!guard.knows("gangway-8888=x") && !guard.knows("a=b"));
         let other_port = format!("gangway-8889={}", secret.0);
         assert!(!guard.knows(&other_port));
-        assert_eq!(guard.strip(&ours), None);
-        let all = format!("a=b; {ours}; c=d");
-        assert_eq!(guard.strip(&all).as_deref(), Some("a=b; c=d"));
+        assert_eq!(Guard::strip(&ours), None);
+        let all = format!("a=b; {ours}; gangway-x=1; {other_port}; c=d");
+        let rest = Guard::strip(&all);
+        assert_eq!(rest.as_deref(), Some("a=b; gangway-x=1; c=d"));
         assert_eq!(format!("{secret:?}"), "Secret");
     }
 
@@ -209,7 +219,7 @@ mod properties {
             let guard = Guard::new(Secret::random(), 8888);
             let all = pairs.join("; ");
             prop_assert!(!guard.knows(&all));
-            prop_assert_eq!(guard.strip(&all), Some(all));
+            prop_assert_eq!(Guard::strip(&all), Some(all));
         }
     }
 }

@@ -196,7 +196,7 @@ impl Requests {
             if header.name.eq_ignore_ascii_case("cookie") {
                 let text = std::str::from_utf8(value).map_err(|_| Refusal::Malformed)?;
                 known |= guard.knows(text);
-                let Some(rest) = guard.strip(text) else {
+                let Some(rest) = Guard::strip(text) else {
                     continue;
                 };
                 stripped = rest;

@@ -9,6 +9,7 @@ mod connection;
 mod dial;
 mod entry;
 mod guard;
+mod hash;
 mod http;
 mod page;
 mod peer;

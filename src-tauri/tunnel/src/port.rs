@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use tokio::net::TcpListener;
 
 use crate::dial::Target;
+use crate::hash;
 use crate::tunnel::OpenError;
 
 /// How the local port of a tunnel is chosen.
@@ -91,22 +92,10 @@ async fn stable(
         .map_err(|source| OpenError::Listen { port: 0, source })
 }
 
-/// FNV-1a (Fowler, Noll, Vo; 64 bits) over what names the tunnel. The standard library's hasher
-/// may change between releases, and the port must not.
+/// What the port of a tunnel is drawn by; the same whenever it is opened.
 fn place(target: &Target) -> u64 {
     let label = target.service.label();
-    let parts = [
-        target.profile.as_str(),
-        target.session_name.as_str(),
-        label.as_str(),
-    ];
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for part in parts {
-        for byte in part.bytes().chain([0]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    hash
+    hash::of(&[&target.profile, &target.session_name, &label])
 }
 
 async fn listen(address: Ipv4Addr, port: u16) -> io::Result<Listeners> {

@@ -19,6 +19,8 @@ use crate::tunnels::Shared;
 
 /// The first and the longest pause between two tries to reach the far end.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+/// So long a page waits for its reason.
+const SOON: Duration = Duration::from_secs(3);
 /// Streams that are made ready while a tunnel is in use.
 const READY: usize = 2;
 
@@ -171,6 +173,20 @@ pub(crate) async fn reach(
         }
         pause = (pause * 2).min(PAUSES.1);
     }
+}
+
+/// Why nobody gets through now, if that is so and can be told soon.
+pub(crate) async fn refused_now(shared: &Shared, entry: &Entry) -> Option<DialError> {
+    let asked = tokio::time::timeout(SOON, shared.dial.hold(&entry.target));
+    match asked.await {
+        Ok(Ok(Some(held))) => entry.stock.put(held),
+        Ok(Ok(None)) | Err(_) => {}
+        Ok(Err(error)) => {
+            shared.note(entry, State::Failed, Some(error.clone()));
+            return Some(error);
+        }
+    }
+    None
 }
 
 /// Sees to it that the next connections find a stream ready, while the tunnel is in use.

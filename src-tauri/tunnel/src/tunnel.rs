@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dial::{DialError, Target};
 use crate::guard::Secret;
+use crate::hash;
 use crate::port::{self, LocalPort};
 use crate::public::Public;
 
@@ -131,10 +132,24 @@ impl Tunnel {
     /// of other tunnels; browsers find such names by themselves, other programs may not.
     #[must_use]
     pub fn named_url(&self) -> Option<String> {
-        let app = label(&self.target.service.label());
-        let session = label(&self.target.session_name);
         self.url()
-            .map(|_| format!("http://{app}.{session}.localhost:{}/", self.local_port))
+            .map(|_| format!("http://{}:{}/", self.host(), self.local_port))
+    }
+
+    /// The name that this target alone has: of the app, the session, and the profile unless that is
+    /// the bundled engine's.
+    fn host(&self) -> String {
+        let Target {
+            profile,
+            session_name,
+            service,
+            ..
+        } = &self.target;
+        let mut host = format!("{}.{}", label(&service.label()), label(session_name));
+        if profile != BUNDLED {
+            host = format!("{host}.{}", label(profile));
+        }
+        format!("{host}.localhost")
     }
 
     /// What is to be stored so that [`crate::Tunnels::restore`] opens it on the same port.
@@ -152,7 +167,11 @@ impl Tunnel {
     }
 }
 
-/// One label of a host name: letters, digits and hyphens, at most 63 of them.
+/// The profile of the engine on this computer.
+const BUNDLED: &str = "local";
+
+/// One label of a host name: letters, digits and hyphens, at most 63 of them. What can't stand
+/// there is told apart by a few digits.
 fn label(text: &str) -> String {
     let plain: String = text
         .chars()
@@ -160,11 +179,13 @@ fn label(text: &str) -> String {
             c if c.is_ascii_alphanumeric() => c.to_ascii_lowercase(),
             _ => '-',
         })
-        .take(63)
+        .take(56)
         .collect();
+    let digits = hash::of(&[text]) & 0xff_ffff;
     match plain.trim_matches('-') {
-        "" => "session".to_owned(),
-        trimmed => trimmed.to_owned(),
+        same if same == text => plain,
+        "" => format!("x-{digits:06x}"),
+        near => format!("{near}-{digits:06x}"),
     }
 }
 
@@ -224,12 +245,32 @@ impl Default for Options {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
     fn names_become_labels() {
-        assert_eq!(label("My_Session.1"), "my-session-1");
-        assert_eq!(label("-한국어-"), "session");
-        assert_eq!(label(&"x".repeat(100)).len(), 63);
+        assert_eq!(label("session-1"), "session-1");
+        let long = "x".repeat(100);
+        let others = [
+            "My_Session.1",
+            "my-session-1",
+            "한국어",
+            "日本語",
+            &long,
+            "",
+        ];
+        let labels: HashSet<String> = others.iter().map(|text| label(text)).collect();
+        assert_eq!(labels.len(), others.len());
+        for label in labels {
+            assert!((1..=63).contains(&label.len()), "{label}");
+            assert!(!label.starts_with('-') && !label.ends_with('-'), "{label}");
+            assert!(
+                label
+                    .bytes()
+                    .all(|it| it.is_ascii_alphanumeric() || it == b'-')
+            );
+        }
     }
 }

@@ -31,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) pages: Arc<dyn Pages>,
     pub(crate) options: Options,
     pool: Mutex<Vec<RangeInclusive<u16>>>,
+    opening: tokio::sync::Mutex<()>,
     changes: broadcast::Sender<Change>,
     table: Mutex<HashMap<String, Arc<Entry>>>,
     pub(crate) tasks: TaskTracker,
@@ -99,6 +100,7 @@ impl Tunnels {
             pages,
             pool: Mutex::new(options.pool.clone()),
             options,
+            opening: tokio::sync::Mutex::default(),
             changes: broadcast::channel(256).0,
             table: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -121,7 +123,7 @@ impl Tunnels {
     /// Listens for `request` and returns at once; nothing is dialled before the first connection.
     ///
     /// A tunnel to the same target that is open already is returned as it is, unless another
-    /// local port is asked for.
+    /// local port is asked for, or only one of them has a secret.
     ///
     /// # Errors
     /// [`OpenError`]: the port is taken or not allowed, or everything is closing.
@@ -129,6 +131,8 @@ impl Tunnels {
         if self.shared.stop.is_cancelled() {
             return Err(OpenError::Closing);
         }
+        // Two that ask for the same place at once get the same tunnel.
+        let _one = self.shared.opening.lock().await;
         if let Some(same) = self.same(&request) {
             return Ok(same);
         }
@@ -152,6 +156,7 @@ impl Tunnels {
             entry.target.is_same_place(&request.target)
                 && entry.protocol == request.protocol
                 && entry.public == request.public
+                && entry.secret.is_some() == request.secret.is_some()
                 && match request.local_port {
                     LocalPort::Fixed(port) | LocalPort::Preferred(port) => entry.port() == port,
                     LocalPort::Stable => true,

@@ -16,7 +16,7 @@ use crate::entry::Entry;
 use crate::guard::ticket_in;
 use crate::http::{Refusal, Requests, Scan};
 use crate::page::{self, Problem};
-use crate::reach::{hop, reach};
+use crate::reach::{hop, reach, refused_now};
 use crate::tunnels::{Shared, lock};
 
 /// Web clients close for good when they close, and leave many connections.
@@ -70,7 +70,7 @@ pub(crate) async fn serve(
             let read = noted(shared, entry, from_far.read(&mut first).await);
             if !matches!(read, Ok(1..)) {
                 // No byte of an answer has come, so a page can't be mistaken for a part of one.
-                let page = early(shared, entry, read.as_ref().err());
+                let page = early(shared, entry, read.as_ref().err()).await;
                 to_local.write_all(&page).await?;
             }
             let mut result = read.map(|read| first.truncate(read));
@@ -95,7 +95,7 @@ pub(crate) async fn serve(
 }
 
 /// The page for a connection that ended before its answer began.
-fn early(shared: &Shared, entry: &Entry, error: Option<&io::Error>) -> Vec<u8> {
+async fn early(shared: &Shared, entry: &Entry, error: Option<&io::Error>) -> Vec<u8> {
     match error {
         Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             let hop = hop(error);
@@ -108,6 +108,10 @@ fn early(shared: &Shared, entry: &Entry, error: Option<&io::Error>) -> Vec<u8> {
         }
         error => {
             let detail = error.map(ToString::to_string);
+            // It may have been made ready long ago; whether there is a way now tells the reason.
+            if let Some(reason) = refused_now(shared, entry).await {
+                return rendered(shared, entry, &Problem::Unreachable(&reason));
+            }
             let problem = Problem::ClosedEarly {
                 detail: detail.as_deref(),
             };

@@ -5,6 +5,7 @@
     reason = "a test says what went wrong by ending"
 )]
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tunnel::{
     BoxStream, Dial, DialError, EnglishPages, LocalPort, OpenError, Options, Protocol, Request,
-    Service, Stage, State, Target, Tunnel, Tunnels,
+    Secret, Service, Stage, State, Target, Tunnel, Tunnels,
 };
 
 /// Connects to a port of this computer; fails as often as it is told to, first.
@@ -402,4 +403,34 @@ async fn closing_cuts_connections_and_frees_the_port_for_the_next_owner() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_the_same_gets_the_same_and_a_secret_is_never_left_out() {
+    let tunnels = tunnels(Direct::to(web().await));
+    let stable = || Request {
+        local_port: LocalPort::Stable,
+        ..request(Protocol::Http)
+    };
+    let at_once = futures_util::future::join_all((0..8).map(|_| tunnels.open(stable()))).await;
+    let ids: HashSet<String> = at_once.into_iter().map(|it| it.unwrap().id).collect();
+    assert_eq!(ids.len(), 1);
+
+    let guarded = || Request {
+        secret: Some(Secret::random()),
+        ..stable()
+    };
+    let mine = tunnels.open(guarded()).await.unwrap();
+    assert!(mine.secret.is_some() && !ids.contains(&mine.id));
+    assert_eq!(tunnels.open(guarded()).await.unwrap().id, mine.id);
+    assert!(ids.contains(&tunnels.open(stable()).await.unwrap().id));
+    let url = mine.url().unwrap();
+    let client = reqwest::Client::builder().no_proxy();
+    let client = client.redirect(reqwest::redirect::Policy::none());
+    let client = client.build().unwrap();
+    assert_eq!(client.get(&url).send().await.unwrap().status(), 403);
+    let ticket = tunnels.ticket(&mine.id).unwrap();
+    let let_in = client.get(format!("{url}?{ticket}")).send().await.unwrap();
+    let cookie = let_in.headers()["set-cookie"].to_str().unwrap();
+    assert!(cookie.starts_with(&format!("gangway-{}=", mine.local_port)));
 }

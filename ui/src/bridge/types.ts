@@ -46,6 +46,7 @@ export type { TerminalInfo } from './generated/TerminalInfo';
 export type { Transfer } from './generated/Transfer';
 export type { TransferState } from './generated/TransferState';
 export type { Tunnel } from './generated/Tunnel';
+export type { TunnelProtocol } from './generated/TunnelProtocol';
 export type { TunnelsAtLogin } from './generated/TunnelsAtLogin';
 export type { Unsaved } from './generated/Unsaved';
 export type { UpdateStatus } from './generated/UpdateStatus';

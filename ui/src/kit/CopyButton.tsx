@@ -2,11 +2,14 @@ import { Button, type ButtonProps } from 'antd';
 import { Check, Copy } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { toFailure } from '@/bridge';
 import { copyText } from './copyText';
 import { IconButton } from './IconButton';
+import { useToast } from './useToast';
 
 interface Props {
-  text: string;
+  /** A function is asked anew each time, for what is good once. */
+  text: string | (() => Promise<string>);
   /** With a label the button shows it; without one it is an icon with a tooltip. */
   label?: string;
   size?: ButtonProps['size'];
@@ -17,6 +20,7 @@ const SHOWN_MS = 1_500;
 
 export function CopyButton({ text, label, size = 'small', testId }: Props) {
   const { t } = useTranslation();
+  const toast = useToast();
   const [copied, setCopied] = useState(false);
 
   useEffect(() => {
@@ -26,7 +30,8 @@ export function CopyButton({ text, label, size = 'small', testId }: Props) {
   }, [copied]);
 
   const copy = () => {
-    void copyText(text).then(setCopied);
+    const wanted = typeof text === 'string' ? Promise.resolve(text) : text();
+    wanted.then(copyText).then(setCopied, (thrown: unknown) => toast.failed(toFailure(thrown)));
   };
   const Icon = copied ? Check : Copy;
   if (!label) {

@@ -55,7 +55,8 @@ export function StatusBar() {
       <Popover
         trigger="click"
         placement="topRight"
-        content={<TunnelList tunnels={open} />}
+        content={<TunnelList />}
+        destroyOnHidden
         title={t('tunnels.title')}
       >
         <button type="button" data-testid={ids.status.tunnels} data-count={open.length}>

@@ -3,19 +3,25 @@ import { ExternalLink, FileText, Pin, PinOff, X } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 import { call, type Tunnel, toFailure } from '@/bridge';
 import { openUrl } from '@/bridge/openUrl';
-import { useAction } from '@/bridge/query';
+import { useAction, useCall } from '@/bridge/query';
+import { CopyAddress } from '@/features/tunnel/CopyAddress';
 import { formatSize } from '@/format/size';
 import { failureText } from '@/i18n/failure';
-import { CopyButton, IconButton, useToast } from '@/kit';
+import { IconButton, useToast } from '@/kit';
 import { copyText } from '@/kit/copyText';
 import { AtLoginOffer } from './AtLoginOffer';
 import styles from './shell.module.css';
 
-/** Every open tunnel with its port; open, copy, close. */
-export function TunnelList({ tunnels }: { tunnels: readonly Tunnel[] }) {
+const LOOK_MS = 1_000;
+
+/** Every open tunnel with its port and what goes through it now; open, copy, close. */
+export function TunnelList() {
   const { t } = useTranslation();
   const toast = useToast();
   const closeAll = useAction('tunnel.close_all');
+  // Counters change without notice.
+  const list = useCall('tunnel.list', {}, { refetchInterval: LOOK_MS });
+  const tunnels = (list.data?.tunnels ?? []).filter((tunnel) => tunnel.state !== 'closed');
   if (tunnels.length === 0) return <p className="muted">{t('tunnels.empty')}</p>;
   return (
     <div className={styles.tunnels}>
@@ -74,7 +80,7 @@ function TunnelRow({ tunnel }: { tunnel: Tunnel }) {
             onClick={browse}
           />
         )}
-        <CopyButton text={url ?? `127.0.0.1:${tunnel.local_port}`} />
+        <CopyAddress tunnel={tunnel} />
         <IconButton
           label={t(tunnel.keep ? 'tunnels.kept' : 'tunnels.keep')}
           icon={tunnel.keep ? <Pin size={14} /> : <PinOff size={14} />}
@@ -82,14 +88,12 @@ function TunnelRow({ tunnel }: { tunnel: Tunnel }) {
           aria-pressed={tunnel.keep}
           onClick={() => keep.mutate({ id, keep: !tunnel.keep }, { onError: toast.failed })}
         />
-        {last_error && (
-          <IconButton
-            label={t('tunnels.report')}
-            icon={<FileText size={14} />}
-            size="small"
-            onClick={report}
-          />
-        )}
+        <IconButton
+          label={t('tunnels.report')}
+          icon={<FileText size={14} />}
+          size="small"
+          onClick={report}
+        />
         <IconButton
           label={t('tunnels.close')}
           icon={<X size={14} />}

@@ -221,10 +221,20 @@ impl From<Failure> for tunnel::DialError {
             Code::ManagerUnreachable | Code::EngineNotRunning | Code::CertificateUntrusted => {
                 Stage::Network
             }
-            Code::NotLoggedIn | Code::BadCredentials | Code::Forbidden | Code::ClockSkew => {
-                Stage::Login
-            }
-            Code::SessionNotFound | Code::SessionNotReady | Code::SessionEnded => Stage::Session,
+            Code::NotLoggedIn
+            | Code::LoginExpired
+            | Code::LoggedInElsewhere
+            | Code::PasswordExpired
+            | Code::OtpNeeded
+            | Code::OtpNotSetUp
+            | Code::BadCredentials
+            | Code::Forbidden
+            | Code::ClockSkew => Stage::Login,
+            Code::SessionNotFound
+            | Code::SessionAmbiguous
+            | Code::SessionNotReady
+            | Code::SessionTimeout
+            | Code::SessionEnded => Stage::Session,
             Code::AppNotFound | Code::AppMissing | Code::AppFailed => Stage::App,
             _ => Stage::Manager,
         };

@@ -8,7 +8,6 @@ use tunnel::{LocalPort, Protocol, Request, Secret, Service};
 use super::{browser_url, no_such_app, pool, preferred_port, protocol, services, target};
 use crate::context::Context;
 use crate::session::find_running;
-use crate::table::Surface;
 use crate::types::{AppOpen, Failure, FailureCode, OpenedApp};
 
 pub(crate) async fn open(context: &Context, request: AppOpen) -> Result<OpenedApp, Failure> {
@@ -49,10 +48,7 @@ pub(crate) async fn open(context: &Context, request: AppOpen) -> Result<OpenedAp
     };
     let mut wanted = Request::new(target(profile, &row, service), protocol);
     wanted.local_port = local_port;
-    // From a window a browser is opened, and no other program of anybody needs to be let in.
-    if protocol == Protocol::Http && context.surface() == Surface::Window {
-        wanted.secret = Some(Secret::random());
-    }
+    wanted.secret = (request.guarded && protocol == Protocol::Http).then(Secret::random);
     proxy.tunnels().set_pool(pool(context)?);
     let opened = proxy.open_tunnel(wanted).await?;
     Ok(OpenedApp {

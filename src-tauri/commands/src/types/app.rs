@@ -90,6 +90,11 @@ pub struct AppOpen {
     #[serde(default)]
     #[ts(optional, as = "Option<_>")]
     pub envs: BTreeMap<String, String>,
+    /// A web page is for the browser that opens [`OpenedApp::browser_url`] alone; other programs and
+    /// users of this computer get nothing.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub guarded: bool,
 }
 
 /// An app that can be reached now.

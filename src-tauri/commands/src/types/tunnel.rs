@@ -104,6 +104,10 @@ pub struct TunnelOpen {
     /// Let others on the network use it.
     #[serde(default)]
     pub public: Option<TunnelPublic>,
+    /// What `tunnel.address` names is for the browser that opens it alone. Only for web pages.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub guarded: bool,
 }
 
 /// What goes through a tunnel.

@@ -23,4 +23,9 @@ arguments?: { [key in string]: string },
 /**
  * Environment for the app's start.
  */
-envs?: { [key in string]: string }, };
+envs?: { [key in string]: string }, 
+/**
+ * A web page is for the browser that opens [`OpenedApp::browser_url`] alone; other programs and
+ * users of this computer get nothing.
+ */
+guarded?: boolean, };

@@ -33,4 +33,8 @@ protocol?: TunnelProtocol | null,
 /**
  * Let others on the network use it.
  */
-public?: TunnelPublic | null, };
+public?: TunnelPublic | null, 
+/**
+ * What `tunnel.address` names is for the browser that opens it alone. Only for web pages.
+ */
+guarded?: boolean, };

@@ -14,7 +14,8 @@ import { useTranslation } from 'react-i18next';
 import { type AppState, inWindow, type OpenedApp, type Session, toFailure } from '@/bridge';
 import { openUrl } from '@/bridge/openUrl';
 import { useAction } from '@/bridge/query';
-import { CopyButton, ErrorState, useToast } from '@/kit';
+import { CopyAddress } from '@/features/tunnel/CopyAddress';
+import { ErrorState, useToast } from '@/kit';
 import { ids } from '@/testids';
 import styles from './session.module.css';
 
@@ -45,7 +46,8 @@ export function AppCard({ app, session, busy, onInstall }: Props) {
     if (page)
       openUrl(opened.browser_url ?? opened.url).catch((thrown) => toast.failed(toFailure(thrown)));
   };
-  const start = () => open.mutate({ session: session.id, app: app.name }, { onSuccess: show });
+  const start = () =>
+    open.mutate({ session: session.id, app: app.name, guarded: true }, { onSuccess: show });
 
   return (
     <article className={styles.app} data-testid={ids.drawer.app(app.name)} data-state={app.state}>
@@ -83,7 +85,12 @@ export function AppCard({ app, session, busy, onInstall }: Props) {
       {open.data && (
         <p className={styles.address}>
           {page && !inWindow() ? (
-            <a className="truncate mono" href={open.data.url} target="_blank" rel="noreferrer">
+            <a
+              className="truncate mono"
+              href={open.data.browser_url ?? open.data.url}
+              target="_blank"
+              rel="noreferrer"
+            >
               {open.data.url}
             </a>
           ) : (
@@ -91,7 +98,14 @@ export function AppCard({ app, session, busy, onInstall }: Props) {
               {page ? open.data.url : `127.0.0.1:${open.data.local_port}`}
             </code>
           )}
-          <CopyButton text={page ? open.data.url : `127.0.0.1:${open.data.local_port}`} />
+          <CopyAddress
+            tunnel={{
+              id: open.data.tunnel_id,
+              url: page ? open.data.url : null,
+              guarded: page,
+              local_port: open.data.local_port,
+            }}
+          />
         </p>
       )}
       {open.error && <ErrorState failure={open.error} onRetry={start} onClose={open.reset} />}
