@@ -113,7 +113,9 @@ export function ForwardDialog({ session, port, onClose }: Props) {
           <Checkbox>{t('tunnels.keep')}</Checkbox>
         </Form.Item>
         <Form.Item<Fields> name="open" valuePropName="checked">
-          <Checkbox data-testid={ids.forward.open}>{t('ports.public')}</Checkbox>
+          <Checkbox>
+            <span data-testid={ids.forward.open}>{t('ports.public')}</span>
+          </Checkbox>
         </Form.Item>
         {others && (
           <>
