@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    os::fd::AsRawFd,
+    os::{fd::AsRawFd, unix::fs::lchown},
     path::{Path, PathBuf},
 };
 
@@ -24,6 +24,8 @@ pub(super) struct Order {
     /// Lowest first.
     pub(super) lower: Vec<PathBuf>,
     pub(super) area: PathBuf,
+    /// Whose the root itself is, where the files have several owners.
+    pub(super) root: Option<(u32, u32)>,
 }
 
 /// Mounts it; to be called in a mount namespace of its own.
@@ -31,6 +33,10 @@ pub(super) fn make(order: &Order) -> Result<(), LaunchError> {
     // Named by descriptors: short enough for any number of layers, and free of the characters
     // that mean something in the options.
     let area = directory(&order.area)?;
+    if let Some((user, group)) = order.root {
+        let upper = order.area.join("upper");
+        lchown(&upper, Some(user), Some(group)).doing("give the root to root")?;
+    }
     let mut lower = Vec::new();
     for path in order.lower.iter().rev() {
         lower.push(directory(path)?);

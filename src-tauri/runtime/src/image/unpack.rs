@@ -1,10 +1,14 @@
 //! Unpacks a layer: an archive of changes, compressed or not, becomes a directory for an overlay.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     io::{self, Cursor, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use protocol::runner::launch::INNER_ID;
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Entry, EntryType};
 
@@ -15,7 +19,7 @@ use super::{
     metered::Metered,
     place::{Attributes, Place, inside},
 };
-use crate::Owner;
+use crate::{Trees, ids::Ids};
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
@@ -33,7 +37,7 @@ pub struct Dropped {
     pub devices: u64,
     /// Files whose extended attributes (capabilities, labels) were left out.
     pub attributes: u64,
-    /// Files that belong to somebody else than the superuser: inside, all are the session's own.
+    /// Files whose owner has no id here: inside, they are the session's own.
     pub owners: u64,
 }
 
@@ -55,6 +59,8 @@ pub(super) struct Unpacked {
     pub(super) digest: Digest,
     pub(super) bytes: u64,
     pub(super) dropped: Dropped,
+    /// Files that are not root's, with user and group.
+    pub(super) others: Vec<(OsString, u32, u32)>,
 }
 
 /// Reads the compressed text, whichever of the known ways it is compressed in.
@@ -75,11 +81,11 @@ pub(super) fn decompressed<'a>(
     })
 }
 
-/// Unpacks into an empty directory, whose files will be `owner`'s.
+/// Unpacks into an empty directory. All files are the sessions' user's until they are given away.
 pub(super) fn unpack(
     layer: impl Read + Send,
     directory: &Path,
-    owner: Option<Owner>,
+    trees: &Trees,
     budget: &mut Budget,
 ) -> Result<Unpacked, ImageError> {
     let doing = "read a layer";
@@ -87,8 +93,10 @@ pub(super) fn unpack(
     let (plain, meter) = Metered::new(Hashing::new(plain));
     let mut archive = Archive::new(plain);
     let mut unpacking = Unpacking {
-        place: Place::open(directory, owner)?,
+        place: Place::open(directory, trees.owner(), trees.ids().is_some())?,
         budget,
+        ids: trees.ids().cloned(),
+        others: BTreeMap::new(),
         bytes: 0,
         dropped: Dropped::default(),
     };
@@ -105,6 +113,7 @@ pub(super) fn unpack(
         place,
         bytes,
         dropped,
+        others,
         ..
     } = unpacking;
     place.finish()?;
@@ -117,12 +126,19 @@ pub(super) fn unpack(
         digest,
         bytes,
         dropped,
+        others: others
+            .into_iter()
+            .map(|(path, (user, group))| (path.into_os_string(), user, group))
+            .collect(),
     })
 }
 
 struct Unpacking<'a> {
     place: Place,
     budget: &'a mut Budget,
+    ids: Option<Arc<Ids>>,
+    /// User and group of what is not root's.
+    others: BTreeMap<PathBuf, (u32, u32)>,
     bytes: u64,
     dropped: Dropped,
 }
@@ -145,10 +161,15 @@ impl Unpacking<'_> {
             mode: header.mode().map_err(malformed)?,
             mtime: header.mtime().unwrap_or_default(),
         };
-        if header.uid().unwrap_or_default() != 0 || header.gid().unwrap_or_default() != 0 {
-            self.dropped.owners += 1;
-        }
+        let owner = (
+            header.uid().unwrap_or_default(),
+            header.gid().unwrap_or_default(),
+        );
         let kind = header.entry_type();
+        // Another name of a file has the owner that the file has.
+        if kind != EntryType::Link {
+            self.owned(&path, owner);
+        }
         if self.has_attributes(entry) {
             self.dropped.attributes += 1;
         }
@@ -174,6 +195,10 @@ impl Unpacking<'_> {
             }
             EntryType::Link => {
                 let target = inside(&link_name(entry, &path)?)?;
+                match self.others.get(&target).copied() {
+                    Some(owner) => self.others.insert(path.clone(), owner),
+                    None => self.others.remove(&path),
+                };
                 self.place.link(&path, &target)
             }
             EntryType::Fifo => self.place.pipe(&path, attributes),
@@ -183,6 +208,25 @@ impl Unpacking<'_> {
             }
             // Whatever it is, it is no file.
             _ => Ok(()),
+        }
+    }
+
+    fn owned(&mut self, path: &Path, (user, group): (u64, u64)) {
+        self.others.remove(path);
+        if (user, group) == (0, 0) {
+            return;
+        }
+        let known = self.ids.as_ref().and_then(|ids| {
+            let (user, group) = (u32::try_from(user).ok()?, u32::try_from(group).ok()?);
+            let known = ids.users.host(user).is_some() && ids.groups.host(group).is_some();
+            known.then_some((user, group))
+        });
+        if known.is_none() {
+            self.dropped.owners += 1;
+        }
+        if self.ids.is_some() {
+            let owner = known.unwrap_or((INNER_ID, INNER_ID));
+            self.others.insert(path.to_owned(), owner);
         }
     }
 

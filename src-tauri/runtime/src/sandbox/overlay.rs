@@ -13,7 +13,7 @@ use std::{
 use protocol::runner::{Notice, NoticeCode, launch::Layer};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, lgetxattr, openat, openat2};
 
-use super::{Dir, Sandbox, identity};
+use super::{Dir, Sandbox, identity, several};
 use crate::{
     RuntimeError,
     image::{Dropped, OPAQUE},
@@ -62,13 +62,13 @@ pub(super) fn possible(sandbox: &Sandbox) -> &Result<(), String> {
         }
         let place = sandbox.config.data_dir.join("overlay-trial");
         let outcome = attempt(&sandbox.config.runner, &place);
-        let _ = super::remove_tree(&place);
+        let _ = crate::trees::remove(&place);
         outcome
     })
 }
 
 fn attempt(runner: &Path, place: &Path) -> Result<(), String> {
-    let _ = super::remove_tree(place);
+    let _ = crate::trees::remove(place);
     let (lower, area) = (place.join("lower"), place.join("area"));
     fs::create_dir_all(&lower).map_err(|error| error.to_string())?;
     make_area(&area).map_err(|error| error.to_string())?;
@@ -107,8 +107,14 @@ pub(super) fn root(
     let target = PathBuf::from("/");
     match possible(sandbox) {
         Ok(()) => {
-            let places = sandbox.config.data_dir.join("places");
-            make_places(sandbox, &places, etc_files).map_err(doing())?;
+            let places = match sandbox.trees.ids() {
+                Some(_) => several::places(sandbox, etc_files).map_err(doing())?,
+                None => {
+                    let places = sandbox.config.data_dir.join("places");
+                    make_places(sandbox, &places, etc_files).map_err(doing())?;
+                    places
+                }
+            };
             let area = dir.at("area");
             make_area(&area).map_err(doing())?;
             for path in [&area, &area.join("upper"), &area.join("work")] {
@@ -179,7 +185,12 @@ pub(super) fn changes(dir: &Dir) -> Option<PathBuf> {
     Some(dir.at("area").join("upper")).filter(|path| path.is_dir())
 }
 
-fn make_places(sandbox: &Sandbox, places: &Path, etc_files: &[PathBuf]) -> io::Result<()> {
+/// Makes the places that are mounted over.
+pub(super) fn make_places(
+    sandbox: &Sandbox,
+    places: &Path,
+    etc_files: &[PathBuf],
+) -> io::Result<()> {
     let mut path = places.to_owned();
     fs::create_dir_all(&path)?;
     identity::give(&path, sandbox.owner)?;
@@ -247,7 +258,7 @@ fn lay(layer: &Path, to: &Path) -> io::Result<()> {
 
 fn clear(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path)?.is_dir() {
-        super::remove_tree(path)
+        crate::trees::remove(path)
     } else {
         fs::remove_file(path)
     }

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// A root made of one program that is all of them (Debian package `busybox-static`).
-fn busybox() -> Layer {
+pub(super) fn busybox() -> Layer {
     let program = fs::read("/bin/busybox").expect("the package busybox-static");
     let mut layer = Layer::default()
         .program("bin/busybox", program)
@@ -28,7 +28,8 @@ fn busybox() -> Layer {
         .directory("opt/old", 0o755)
         .file("opt/old/file", "x");
     for name in [
-        "sh", "cat", "ls", "id", "echo", "rm", "mkdir", "ln", "sleep", "test", "grep",
+        "sh", "cat", "ls", "id", "echo", "rm", "mkdir", "ln", "sleep", "test", "grep", "stat",
+        "chmod", "chown", "touch",
     ] {
         layer = layer.symlink(&format!("bin/{name}"), "busybox");
     }
@@ -36,20 +37,24 @@ fn busybox() -> Layer {
 }
 
 async fn image(world: &World) -> (Arc<ImageStore>, Content) {
+    let more = Layer::default().file("etc/release", "two layers");
+    image_of(world, &[busybox(), more]).await
+}
+
+pub(super) async fn image_of(world: &World, layers: &[Layer]) -> (Arc<ImageStore>, Content) {
     let limits = ImageLimits {
         keep_free: 0,
         ..ImageLimits::default()
     };
     let root = world.dir.path().join("data/images");
-    let images = Arc::new(ImageStore::open(root, world.sandbox.owner(), limits).unwrap());
-    let more = Layer::default().file("etc/release", "two layers");
-    let path = saved(world.dir.path(), "lab/busybox:1", &[busybox(), more]);
+    let images = Arc::new(ImageStore::open(root, world.sandbox.trees(), limits).unwrap());
+    let path = saved(world.dir.path(), "lab/busybox:1", layers);
     let imported = images.import(path, None).await.unwrap();
     assert_eq!(imported.name.as_deref(), Some("lab/busybox:1"));
     (images, imported.content)
 }
 
-fn root(images: &ImageStore, content: &Content) -> ImageRoot {
+pub(super) fn root(images: &ImageStore, content: &Content) -> ImageRoot {
     ImageRoot::Layers {
         directories: images.directories(content),
         dropped: content.dropped,
