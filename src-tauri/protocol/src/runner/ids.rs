@@ -5,6 +5,9 @@ use std::{ffi::OsString, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+/// In the area of a session's overlay: what is mounted over, where files have several owners.
+pub const PLACES_OF_ONE: &str = "places";
+
 /// Ids that follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdRange {

@@ -4,12 +4,14 @@
 //! (5.11 and newer) lets everybody do that there, and nothing of it is seen outside.
 
 use std::{
-    fs::File,
+    fs::{self, File},
+    io,
     os::{fd::AsRawFd, unix::fs::lchown},
     path::{Path, PathBuf},
 };
 
 use nix::mount::{MsFlags, mount};
+use protocol::runner::ids::PLACES_OF_ONE;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +36,10 @@ pub(super) fn make(order: &Order) -> Result<(), LaunchError> {
     // that mean something in the options.
     let area = directory(&order.area)?;
     if let Some((user, group)) = order.root {
-        let upper = order.area.join("upper");
-        lchown(&upper, Some(user), Some(group)).doing("give the root to root")?;
+        let give = |path: &Path| lchown(path, Some(user), Some(group));
+        give(&order.area.join("upper"))
+            .and_then(|()| give_tree(&order.area.join(PLACES_OF_ONE), &give))
+            .doing("give the root to root")?;
     }
     let mut lower = Vec::new();
     for path in order.lower.iter().rev() {
@@ -55,6 +59,18 @@ pub(super) fn make(order: &Order) -> Result<(), LaunchError> {
         Some(options.as_str()),
     )
     .doing("put the image's layers together")
+}
+
+fn give_tree(tree: &Path, give: &impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    for entry in fs::read_dir(tree)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            give_tree(&entry.path(), give)?;
+        } else {
+            give(&entry.path())?;
+        }
+    }
+    give(tree)
 }
 
 fn directory(path: &Path) -> Result<File, LaunchError> {

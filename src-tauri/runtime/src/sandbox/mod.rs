@@ -64,8 +64,6 @@ pub struct Sandbox {
     gpu_history: Mutex<GpuHistory>,
     /// Whether an overlay can be had, once somebody asked.
     overlay: OnceLock<Result<(), String>>,
-    /// Held by who makes the places that are mounted over.
-    places: Mutex<()>,
 }
 
 impl std::fmt::Debug for Sandbox {
@@ -135,7 +133,6 @@ impl Sandbox {
             node_history: Mutex::default(),
             gpu_history: Mutex::default(),
             overlay: OnceLock::new(),
-            places: Mutex::default(),
             trees: owner.into(),
         };
         sandbox.trees = several::trees(&sandbox);

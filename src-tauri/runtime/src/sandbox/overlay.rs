@@ -10,10 +10,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use protocol::runner::{Notice, NoticeCode, launch::Layer};
+use protocol::runner::{Notice, NoticeCode, ids::PLACES_OF_ONE, launch::Layer};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, lgetxattr, openat, openat2};
 
-use super::{Dir, Sandbox, identity, several};
+use super::{Dir, Sandbox, identity};
 use crate::{
     RuntimeError,
     image::{Dropped, OPAQUE},
@@ -107,20 +107,22 @@ pub(super) fn root(
     let target = PathBuf::from("/");
     match possible(sandbox) {
         Ok(()) => {
-            let places = match sandbox.trees.ids() {
-                Some(_) => several::places(sandbox, etc_files).map_err(doing())?,
-                None => {
-                    let places = sandbox.config.data_dir.join("places");
-                    make_places(sandbox, &places, etc_files).map_err(doing())?;
-                    places
-                }
-            };
             let area = dir.at("area");
             make_area(&area).map_err(doing())?;
             for path in [&area, &area.join("upper"), &area.join("work")] {
                 fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(doing())?;
                 identity::give(path, sandbox.owner).map_err(doing())?;
             }
+            let places = match sandbox.trees.ids() {
+                // The launcher gives them to root of the inside.
+                Some(_) => {
+                    let places = area.join(PLACES_OF_ONE);
+                    super::absent_is_fine(sandbox.trees.remove(&places)).map_err(doing())?;
+                    places
+                }
+                None => sandbox.config.data_dir.join("places"),
+            };
+            make_places(sandbox, &places, etc_files).map_err(doing())?;
             let lower = layers.iter().cloned().chain([places]).collect();
             let overlay = Layer::Overlay {
                 lower,
@@ -185,12 +187,7 @@ pub(super) fn changes(dir: &Dir) -> Option<PathBuf> {
     Some(dir.at("area").join("upper")).filter(|path| path.is_dir())
 }
 
-/// Makes the places that are mounted over.
-pub(super) fn make_places(
-    sandbox: &Sandbox,
-    places: &Path,
-    etc_files: &[PathBuf],
-) -> io::Result<()> {
+fn make_places(sandbox: &Sandbox, places: &Path, etc_files: &[PathBuf]) -> io::Result<()> {
     let mut path = places.to_owned();
     fs::create_dir_all(&path)?;
     identity::give(&path, sandbox.owner)?;

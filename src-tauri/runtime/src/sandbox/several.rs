@@ -1,11 +1,7 @@
 //! Sessions whose image's files have several owners: whether this computer has the ids for them,
 //! and who gets them.
 
-use std::{
-    fs, io,
-    path::PathBuf,
-    sync::{Arc, PoisonError},
-};
+use std::{fs, sync::Arc};
 
 use protocol::runner::ids::IdPlan;
 
@@ -46,28 +42,4 @@ pub(super) fn ids(sandbox: &Sandbox, spec: &KernelSpec) -> Option<IdPlan> {
     // The kernels of a cluster live in one user namespace, whatever their images are.
     let wanted = matches!(spec.image, ImageRoot::Layers { .. }) || spec.cluster.is_some();
     sandbox.trees.ids().filter(|_| wanted).map(|ids| ids.plan())
-}
-
-/// The places that are mounted over in an image, root's of the inside. Those of other files in
-/// `/etc` are others: what sessions are shown stays as it is.
-pub(super) fn places(sandbox: &Sandbox, etc_files: &[PathBuf]) -> io::Result<PathBuf> {
-    let _alone = sandbox
-        .places
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    let names: Vec<_> = etc_files
-        .iter()
-        .map(|name| name.to_string_lossy())
-        .collect();
-    let data_dir = &sandbox.config.data_dir;
-    let places = data_dir.join(format!("places-{}", names.join("+")));
-    if places.is_dir() {
-        return Ok(places);
-    }
-    let next = data_dir.join("places.new");
-    super::absent_is_fine(sandbox.trees.remove(&next))?;
-    overlay::make_places(sandbox, &next, etc_files)?;
-    sandbox.trees.own(&next, Vec::new())?;
-    fs::rename(next, &places)?;
-    Ok(places)
 }
