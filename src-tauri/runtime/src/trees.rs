@@ -3,7 +3,6 @@
 //! works on them, in a user namespace that has the ids and nothing else.
 
 use std::{
-    ffi::OsString,
     fs, io,
     io::{Read, Write},
     os::unix::fs::PermissionsExt,
@@ -12,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use protocol::runner::ids::{TreeOrder, TreeWork};
+use protocol::runner::ids::{Owned, TreeOrder, TreeWork};
 
 use crate::{
     Owner,
@@ -66,8 +65,8 @@ impl Trees {
         self.ids.as_ref().map(|ids| ids.scheme())
     }
 
-    /// Gives a tree to root of the inside, but for `others`: path, user and group.
-    pub(crate) fn own(&self, tree: &Path, others: Vec<(OsString, u32, u32)>) -> io::Result<()> {
+    /// Gives a tree to root of the inside, but for `others`.
+    pub(crate) fn own(&self, tree: &Path, others: Vec<Owned>) -> io::Result<()> {
         self.do_it(tree, TreeWork::Own { others })
     }
 

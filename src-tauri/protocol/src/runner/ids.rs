@@ -50,14 +50,27 @@ pub struct TreeOrder {
     pub work: TreeWork,
 }
 
+/// A file and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owned {
+    /// Below the tree.
+    pub path: OsString,
+    /// Of the inside.
+    pub user: u32,
+    /// Of the inside.
+    pub group: u32,
+    /// Set-user-id and set-group-id bits, which no file has before it is its owner's.
+    pub special: u32,
+}
+
 /// What is done with a tree.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TreeWork {
     /// Everything becomes root's of the inside, but for what is named.
     Own {
-        /// Path below the tree with user and group of the inside.
-        others: Vec<(OsString, u32, u32)>,
+        /// What is not root's, or more than an ordinary file of its.
+        others: Vec<Owned>,
     },
     /// Everything in the tree goes.
     Remove,

@@ -245,7 +245,7 @@ pub enum LaunchEvent {
     Listening,
     /// The sandbox was started.
     Started {
-        /// Process id of bubblewrap, seen from the host.
+        /// Process id of bubblewrap, or of what holds its namespaces, seen from the host.
         sandbox_pid: u32,
     },
     /// The session's network is as good as it will be.

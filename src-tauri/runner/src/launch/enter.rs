@@ -157,10 +157,10 @@ pub(crate) fn make_user_namespace(
 ) -> Result<(), LaunchError> {
     let (uid, gid) = (Uid::current(), Gid::current());
     unshare(CloneFlags::CLONE_NEWUSER | with).doing("make a user namespace")?;
+    fs::write("/proc/self/setgroups", "deny").doing("give up groups")?;
     if let Some(map) = map {
         return ids::await_map(map);
     }
-    fs::write("/proc/self/setgroups", "deny").doing("give up groups")?;
     fs::write("/proc/self/uid_map", format!("0 {uid} 1")).doing("map the user")?;
     fs::write("/proc/self/gid_map", format!("0 {gid} 1")).doing("map the group")
 }

@@ -1,12 +1,13 @@
 //! Gives the files of an unpacked layer to whom its archive says.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsStr,
     io,
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::Path,
 };
 
+use protocol::runner::{ids::Owned, launch::INNER_ID};
 use rustix::{
     fs::{
         AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chmodat, chownat,
@@ -19,17 +20,18 @@ const DIRECTORY: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC)
     .union(OFlags::RDONLY);
-/// Bits that a change of owner takes away.
-const SPECIAL: u32 = 0o6000;
+
+const SET_USER: u32 = 0o4000;
+const SET_GROUP: u32 = 0o2000;
 
 /// Everything below the current directory becomes root's, and itself, but for what is named.
-pub(super) fn give(others: &[(OsString, u32, u32)]) -> io::Result<()> {
+pub(super) fn give(others: &[Owned]) -> io::Result<()> {
     let root = openat(CWD, ".", DIRECTORY, Mode::empty())?;
     // All first: of a file with several names only one may be named.
     all(&root)?;
-    one(&root, OsStr::new("."), 0, 0)?;
-    for (path, user, group) in others {
-        let path = Path::new(path);
+    one(&root, OsStr::new("."), 0, 0, 0)?;
+    for other in others {
+        let path = Path::new(&other.path);
         let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
             continue;
         };
@@ -42,7 +44,7 @@ pub(super) fn give(others: &[(OsString, u32, u32)]) -> io::Result<()> {
             directory
         };
         match openat2(&root, directory, flags, Mode::empty(), resolve) {
-            Ok(directory) => one(&directory, name, *user, *group)?,
+            Ok(directory) => one(&directory, name, other.user, other.group, other.special)?,
             // A later entry has put something else in its place.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
             Err(error) => return Err(error.into()),
@@ -62,31 +64,32 @@ fn all(directory: &OwnedFd) -> io::Result<()> {
         if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
             all(&openat(directory, name, DIRECTORY, Mode::empty())?)?;
         }
-        one(directory, name, 0, 0)?;
+        one(directory, name, 0, 0, 0)?;
     }
     Ok(())
 }
 
-fn one(directory: &OwnedFd, name: &OsStr, user: u32, group: u32) -> io::Result<()> {
-    let found = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+fn one(directory: &OwnedFd, name: &OsStr, user: u32, group: u32, special: u32) -> io::Result<()> {
+    let owner = (Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
+    match chownat(directory, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => return Ok(()),
-        found => found?,
-    };
-    chownat(
-        directory,
-        name,
-        Some(Uid::from_raw(user)),
-        Some(Gid::from_raw(group)),
-        AtFlags::SYMLINK_NOFOLLOW,
-    )?;
+        given => given?,
+    }
+    let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let kind = FileType::from_raw_mode(found.st_mode);
-    if found.st_mode & SPECIAL != 0 && kind != FileType::Symlink {
-        chmodat(
-            directory,
-            name,
-            Mode::from_raw_mode(found.st_mode & 0o7777),
-            AtFlags::empty(),
-        )?;
+    // The session's user is somebody on the host: no file makes others that one.
+    let allowed = match kind {
+        FileType::Directory => special & SET_GROUP,
+        FileType::RegularFile => {
+            let user = if user == INNER_ID { 0 } else { SET_USER };
+            let group = if group == INNER_ID { 0 } else { SET_GROUP };
+            special & (user | group)
+        }
+        _ => 0,
+    };
+    if allowed != 0 {
+        let mode = Mode::from_raw_mode(found.st_mode & 0o1777 | allowed);
+        chmodat(directory, name, mode, AtFlags::empty())?;
     }
     Ok(())
 }

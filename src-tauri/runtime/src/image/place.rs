@@ -41,8 +41,6 @@ pub(super) struct Attributes {
 pub(super) struct Place {
     root: OwnedFd,
     owner: Option<Owner>,
-    /// Bits of a file's mode that are kept.
-    permissions: u32,
     /// The directory opened last: archives keep a directory's files together.
     last: Option<(PathBuf, OwnedFd)>,
     /// Attributes of directories are set in the end: until then they must be open to us.
@@ -50,19 +48,13 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// What is made in it belongs to `owner`; later to others, when there are `several`.
-    pub(super) fn open(
-        root: &Path,
-        owner: Option<Owner>,
-        several: bool,
-    ) -> Result<Self, ImageError> {
+    /// What is made in it belongs to `owner`; whoever it is given to later.
+    pub(super) fn open(root: &Path, owner: Option<Owner>) -> Result<Self, ImageError> {
         let root = openat(CWD, root, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
             .map_err(ImageError::io("open a layer's directory"))?;
         Ok(Self {
             root,
             owner,
-            // Set-user-id bits mean nothing where all files have one owner.
-            permissions: if several { 0o7777 } else { 0o1777 },
             last: None,
             directories: Vec::new(),
         })
@@ -85,7 +77,7 @@ impl Place {
         if let Some(owner) = self.owner {
             fchown(&file, uid(owner), gid(owner)).map_err(ImageError::io(doing))?;
         }
-        fchmod(&file, self.permissions(attributes.mode)).map_err(ImageError::io(doing))?;
+        fchmod(&file, permissions(attributes.mode)).map_err(ImageError::io(doing))?;
         futimens(&file, &times(attributes.mtime)).map_err(ImageError::io(doing))
     }
 
@@ -159,7 +151,7 @@ impl Place {
     /// Makes a named pipe.
     pub(super) fn pipe(&mut self, path: &Path, attributes: Attributes) -> Result<(), ImageError> {
         let name = file_name(path)?;
-        let mode = self.permissions(attributes.mode);
+        let mode = permissions(attributes.mode);
         self.replacing(path, |parent| {
             mknodat(parent, name, FileType::Fifo, mode, 0)
         })?;
@@ -211,14 +203,10 @@ impl Place {
             let opened = openat2(&self.root, path, DIRECTORY, Mode::empty(), resolve);
             // A later entry may have put something else in its place.
             let Ok(directory) = opened else { continue };
-            fchmod(&directory, self.permissions(attributes.mode)).map_err(ImageError::io(doing))?;
+            fchmod(&directory, permissions(attributes.mode)).map_err(ImageError::io(doing))?;
             futimens(&directory, &times(attributes.mtime)).map_err(ImageError::io(doing))?;
         }
         Ok(())
-    }
-
-    fn permissions(&self, mode: u32) -> Mode {
-        Mode::from_raw_mode(mode & self.permissions)
     }
 
     fn give(&mut self, path: &Path, name: &OsStr) -> Result<(), ImageError> {
@@ -342,6 +330,11 @@ pub(super) fn inside(name: &[u8]) -> Result<PathBuf, ImageError> {
 fn file_name(path: &Path) -> Result<&OsStr, ImageError> {
     path.file_name()
         .ok_or_else(|| ImageError::Malformed("a file has no name".to_owned()))
+}
+
+/// Set-user-id bits mean nothing where all files have one owner.
+fn permissions(mode: u32) -> Mode {
+    Mode::from_raw_mode(mode & 0o1777)
 }
 
 fn times(mtime: u64) -> Timestamps {

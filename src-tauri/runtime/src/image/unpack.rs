@@ -2,13 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
     io::{self, Cursor, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use protocol::runner::launch::INNER_ID;
+use protocol::runner::{ids::Owned, launch::INNER_ID};
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Entry, EntryType};
 
@@ -19,10 +18,15 @@ use super::{
     metered::Metered,
     place::{Attributes, Place, inside},
 };
-use crate::{Trees, ids::Ids};
+use crate::{
+    Trees,
+    ids::{IdMap, Ids},
+};
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// Set-user-id and set-group-id bits.
+const SPECIAL: u32 = 0o6000;
 /// Of the name of a deleted file.
 const DELETED: &str = ".wh.";
 /// Of what only the union file system that invented these names needed.
@@ -59,8 +63,8 @@ pub(super) struct Unpacked {
     pub(super) digest: Digest,
     pub(super) bytes: u64,
     pub(super) dropped: Dropped,
-    /// Files that are not root's, with user and group.
-    pub(super) others: Vec<(OsString, u32, u32)>,
+    /// Whose the files are that are not simply root's.
+    pub(super) others: Vec<Owned>,
 }
 
 /// Reads the compressed text, whichever of the known ways it is compressed in.
@@ -93,7 +97,7 @@ pub(super) fn unpack(
     let (plain, meter) = Metered::new(Hashing::new(plain));
     let mut archive = Archive::new(plain);
     let mut unpacking = Unpacking {
-        place: Place::open(directory, trees.owner(), trees.ids().is_some())?,
+        place: Place::open(directory, trees.owner())?,
         budget,
         ids: trees.ids().cloned(),
         others: BTreeMap::new(),
@@ -126,10 +130,7 @@ pub(super) fn unpack(
         digest,
         bytes,
         dropped,
-        others: others
-            .into_iter()
-            .map(|(path, (user, group))| (path.into_os_string(), user, group))
-            .collect(),
+        others: others.into_values().collect(),
     })
 }
 
@@ -137,8 +138,7 @@ struct Unpacking<'a> {
     place: Place,
     budget: &'a mut Budget,
     ids: Option<Arc<Ids>>,
-    /// User and group of what is not root's.
-    others: BTreeMap<PathBuf, (u32, u32)>,
+    others: BTreeMap<PathBuf, Owned>,
     bytes: u64,
     dropped: Dropped,
 }
@@ -168,7 +168,7 @@ impl Unpacking<'_> {
         let kind = header.entry_type();
         // Another name of a file has the owner that the file has.
         if kind != EntryType::Link {
-            self.owned(&path, owner);
+            self.owned(&path, owner, attributes.mode & SPECIAL);
         }
         if self.has_attributes(entry) {
             self.dropped.attributes += 1;
@@ -195,8 +195,14 @@ impl Unpacking<'_> {
             }
             EntryType::Link => {
                 let target = inside(&link_name(entry, &path)?)?;
-                match self.others.get(&target).copied() {
-                    Some(owner) => self.others.insert(path.clone(), owner),
+                match self.others.get(&target).cloned() {
+                    Some(owned) => self.others.insert(
+                        path.clone(),
+                        Owned {
+                            path: path.clone().into_os_string(),
+                            ..owned
+                        },
+                    ),
                     None => self.others.remove(&path),
                 };
                 self.place.link(&path, &target)
@@ -211,23 +217,31 @@ impl Unpacking<'_> {
         }
     }
 
-    fn owned(&mut self, path: &Path, (user, group): (u64, u64)) {
+    fn owned(&mut self, path: &Path, (user, group): (u64, u64), special: u32) {
         self.others.remove(path);
-        if (user, group) == (0, 0) {
+        if (user, group, special) == (0, 0, 0) {
             return;
         }
-        let known = self.ids.as_ref().and_then(|ids| {
-            let (user, group) = (u32::try_from(user).ok()?, u32::try_from(group).ok()?);
-            let known = ids.users.host(user).is_some() && ids.groups.host(group).is_some();
-            known.then_some((user, group))
-        });
-        if known.is_none() {
+        let Some(ids) = &self.ids else {
+            self.dropped.owners += u64::from((user, group) != (0, 0));
+            return;
+        };
+        let (user, group) = (u32::try_from(user), u32::try_from(group));
+        let known = |id: &u32, map: &IdMap| map.host(*id).is_some();
+        let user = user.ok().filter(|id| known(id, &ids.users));
+        let group = group.ok().filter(|id| known(id, &ids.groups));
+        let (user, group) = user.zip(group).unwrap_or_else(|| {
             self.dropped.owners += 1;
-        }
-        if self.ids.is_some() {
-            let owner = known.unwrap_or((INNER_ID, INNER_ID));
-            self.others.insert(path.to_owned(), owner);
-        }
+            (INNER_ID, INNER_ID)
+        });
+        let path = path.to_owned();
+        let owned = Owned {
+            path: path.clone().into_os_string(),
+            user,
+            group,
+            special,
+        };
+        self.others.insert(path, owned);
     }
 
     fn deletion(&mut self, path: &Path, name: &str) -> Result<(), ImageError> {

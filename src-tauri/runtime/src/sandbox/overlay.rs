@@ -108,10 +108,13 @@ pub(super) fn root(
     match possible(sandbox) {
         Ok(()) => {
             let area = dir.at("area");
-            make_area(&area).map_err(doing())?;
-            for path in [&area, &area.join("upper"), &area.join("work")] {
-                fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(doing())?;
-                identity::give(path, sandbox.owner).map_err(doing())?;
+            // Of a session that ran before it is there, and belongs to whom it did.
+            if !area.is_dir() {
+                make_area(&area).map_err(doing())?;
+                for path in [&area, &area.join("upper"), &area.join("work")] {
+                    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(doing())?;
+                    identity::give(path, sandbox.owner).map_err(doing())?;
+                }
             }
             let places = match sandbox.trees.ids() {
                 // The launcher gives them to root of the inside.

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, sync::Arc};
 
 use runtime::{
-    Runtime,
+    KernelSpec, Runtime,
     image::{Content, ImageLimits, ImageStore},
 };
 
 use super::{
     archive::Layer,
-    session::{busybox, image_of, root},
+    session::{busybox, close, image_of, root},
     support::{World, sh, within},
 };
 
@@ -28,6 +28,9 @@ fn owned() -> Layer {
         .owned(65_534)
         .file("srv/closed/file", "x")
         .owned(65_534)
+        .program("opt/own-tool", "#!/bin/sh\n")
+        .mode(0o6755)
+        .owned(1000)
         .program("opt/tool", "#!/bin/sh\n")
         .mode(0o4755)
         .file("opt/mine", "x")
@@ -36,9 +39,9 @@ fn owned() -> Layer {
         .owned(200_000)
 }
 
-const SEEN: &str = "stat -c '%u:%g %a %n' / /etc /opt/tool /opt/mine /opt/far /srv/data \
+const SEEN: &str = "stat -c '%u:%g %a %n' / /etc /opt/tool /opt/own-tool /opt/mine /opt/far /srv/data \
                     /srv/data/secret /srv/data/twin /srv/data/link /srv/closed /srv/closed/file";
-const OWNERS: &str = "0:0 755 /\n0:0 755 /etc\n0:0 4755 /opt/tool\n1000:1000 644 /opt/mine\n\
+const OWNERS: &str = "0:0 755 /\n0:0 755 /etc\n0:0 4755 /opt/tool\n1000:1000 755 /opt/own-tool\n1000:1000 644 /opt/mine\n\
                       1000:1000 644 /opt/far\n33:33 2775 /srv/data\n999:999 600 /srv/data/secret\n\
                       999:999 600 /srv/data/twin\n999:999 777 /srv/data/link\n\
                       65534:65534 700 /srv/closed\n65534:65534 644 /srv/closed/file\n";
@@ -139,7 +142,7 @@ async fn what_a_killed_engine_left_of_several_owners_is_removed() {
     let again = open(&world, reopened.trees());
     assert!(!layers.join(".new-1234").exists());
     assert!(!again.has(&content));
-    world.close().await;
+    close(world, &Arc::new(again)).await;
 }
 
 #[tokio::test]
@@ -171,9 +174,19 @@ async fn a_session_whose_supervisor_is_killed_is_gone_with_all_its_processes() {
         }
     })
     .await;
+    kernel.wait().await;
+
+    // Started again it has what it had changed, and its owners.
+    let mut spec = KernelSpec::minimal(kernel.id(), "test");
+    spec.image = root(&images, &content);
+    let again = world.sandbox.restart(spec).await.unwrap();
+    let seen = sh(again.as_ref(), SEEN).await;
+    let expected = OWNERS.replace("65534:65534 644 /srv/closed/file\n", "");
+    assert_eq!(seen.stdout, expected, "{}", seen.stderr);
     world.sandbox.sweep(&[]).await.unwrap();
     let kernels = world.dir.path().join("data/kernels");
     assert_eq!(fs::read_dir(kernels).unwrap().count(), 0);
+    close(world, &images).await;
 }
 
 /// Whether somebody sleeps for so long.
@@ -220,7 +233,7 @@ async fn images_of_one_owner_stay_usable() {
     assert!(images.has(&committed));
     // And the other way round: what belongs to ids that nobody has is not shown.
     assert!(!plain.has(&committed));
-    world.close().await;
+    close(world, &images).await;
 }
 
 fn open(world: &World, trees: impl Into<runtime::Trees>) -> ImageStore {

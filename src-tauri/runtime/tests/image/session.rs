@@ -61,6 +61,13 @@ pub(super) fn root(images: &ImageStore, content: &Content) -> ImageRoot {
     }
 }
 
+/// Ends everything, and removes what only the engine can: it may belong to ids of nobody's.
+pub(super) async fn close(world: World, images: &Arc<ImageStore>) {
+    world.sandbox.sweep(&[]).await.unwrap();
+    images.collect(Vec::new(), Vec::new()).await.unwrap();
+    world.close().await;
+}
+
 #[tokio::test]
 async fn a_session_changes_its_own_view_only_and_is_committed() {
     let world = World::new();
@@ -136,7 +143,7 @@ async fn a_session_changes_its_own_view_only_and_is_committed() {
         "{}",
         seen.stderr
     );
-    world.close().await;
+    close(world, &images).await;
 }
 
 #[tokio::test]
@@ -159,7 +166,7 @@ async fn without_overlays_the_files_are_shown_read_only() {
             .iter()
             .any(|it| it.code == NoticeCode::ImageReadOnly)
     );
-    world.close().await;
+    close(world, &images).await;
 }
 
 fn names(directory: &Path) -> Vec<String> {
