@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use tests::computer::{Computer, PATIENCE};
+use tests::computer::{Computer, PATIENCE, named, rows};
 use tests::process::{eventually, run};
 use tests::registry::{Image, outcome};
 
@@ -38,6 +38,9 @@ fn kept(computer: &Computer, name: &str) -> PathBuf {
 }
 
 fn several_owners(computer: &Computer) -> Result<()> {
+    let doctor = computer.gangway(&["doctor"])?;
+    let check = named(rows(&doctor, "checks")?, "owners")?;
+    ensure!(check["state"] == "ok", "{check}");
     let image = import(computer)?;
     computer.gangway(&["folder", "create", "data"])?;
     computer.launch("first", &["--image", &image, "--mount", "data"])?;
@@ -132,6 +135,10 @@ async fn without_ids_set_aside_all_files_are_the_sessions_own() -> Result<()> {
         return Ok(());
     }
     let computer = Computer::of_ordinary_user()?.log_in()?;
+    let doctor = computer.gangway(&["doctor"])?;
+    let check = named(rows(&doctor, "checks")?, "owners")?;
+    ensure!(check["state"] == "warning", "{check}");
+    ensure!(check["fix"].to_string().contains("subuid"), "{check}");
     let image = import(&computer)?;
     computer.launch("alone", &["--image", &image])?;
     let said = computer.ok("alone", SEEN)?;

@@ -64,6 +64,17 @@ pub(super) fn would_be(data_dir: &Path) -> Option<Owner> {
 /// The ids for owners of files besides `owner`, chosen once and kept as long as they are ours. Why
 /// there are none, when there are none.
 pub(crate) fn ids(data_dir: &Path, owner: Option<Owner>) -> Result<Ids, String> {
+    let ids = ids_would_be(data_dir, owner)?;
+    let file = data_dir.join(RANGE_FILE);
+    let text = serde_json::to_vec(&ids.scheme()).map_err(|error| error.to_string())?;
+    if fs::read(&file).ok().as_ref() != Some(&text) {
+        fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    Ok(ids)
+}
+
+/// The same, or those that would be chosen; nothing is written.
+pub(crate) fn ids_would_be(data_dir: &Path, owner: Option<Owner>) -> Result<Ids, String> {
     let (own, writers) = match owner {
         Some(owner) => ((owner.uid, owner.gid), None),
         None => {
@@ -104,15 +115,12 @@ pub(crate) fn ids(data_dir: &Path, owner: Option<Owner>) -> Result<Ids, String> 
             Scheme { users, groups }
         }
     };
-    let ids = make(&scheme).ok_or_else(|| {
+    make(&scheme).ok_or_else(|| {
         format!(
             "{} and {} give this user fewer than {IDS} ids that can be used",
             SET_ASIDE[0], SET_ASIDE[1]
         )
-    })?;
-    let text = serde_json::to_vec(&ids.scheme()).map_err(|error| error.to_string())?;
-    fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
-    Ok(ids)
+    })
 }
 
 fn kept(data_dir: &Path) -> Option<u32> {
