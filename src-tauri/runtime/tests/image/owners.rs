@@ -1,9 +1,14 @@
 //! Images whose files have several owners, shown to sessions and made of them.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    sync::Arc,
+};
 
 use runtime::{
-    KernelSpec, Runtime,
+    KernelSpec, Mount, Runtime,
     image::{Content, ImageLimits, ImageStore},
 };
 
@@ -124,6 +129,57 @@ async fn owners_are_seen_inside_kept_by_a_commit_and_nobody_outside() {
     images.collect(Vec::new(), Vec::new()).await.unwrap();
     let layers = world.dir.path().join("data/images/layers");
     assert_eq!(fs::read_dir(layers).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn its_rights_over_files_end_with_its_ids() {
+    let world = World::new();
+    let is_root = nix::unistd::geteuid().is_root();
+    if !has_ids(&world) || !is_root {
+        return;
+    }
+    let program = fs::read("/bin/busybox").unwrap();
+    let elevated = Layer::default().program("opt/id", program).mode(0o6755);
+    let (images, content) = image_of(&world, &[busybox(), elevated]).await;
+    let folder = world.folder("folder");
+    let ids = world.sandbox.trees().ids().cloned().unwrap();
+    let beside = ids.users.host(65_535).unwrap() + 1;
+    for (name, owner) in [("roots", 0), ("others", 1000), ("besides", beside)] {
+        let path = folder.join(name);
+        fs::write(&path, "secret").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        chown(&path, Some(owner), Some(owner)).unwrap();
+    }
+    let kernel = world
+        .start(|spec| {
+            spec.image = root(&images, &content);
+            spec.mounts = vec![Mount {
+                source: folder.clone(),
+                target: "/home/work/folder".into(),
+                read_only: false,
+            }];
+        })
+        .await;
+    let seen = sh(
+        kernel.as_ref(),
+        "cd ~/folder; cat roots others besides; for it in roots others besides; do \
+         echo x 2>/dev/null >$it || stat -c %u $it; chmod 777 $it 2>/dev/null && echo changed; \
+         done; stat -c '%a %u' /opt/id; /opt/id -u",
+    )
+    .await;
+    assert!(
+        seen.stdout
+            .starts_with("65534\n65534\n65534\n6755 0\n1000\n"),
+        "{} {}",
+        seen.stdout,
+        seen.stderr
+    );
+    for name in ["roots", "others", "besides"] {
+        let path = folder.join(name);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "secret");
+    }
+    close(world, &images).await;
 }
 
 #[tokio::test]
