@@ -73,9 +73,10 @@ pub(crate) fn await_map([made, go_on]: [RawFd; 2]) -> Result<(), LaunchError> {
 impl Mapping {
     /// Gives the ids to the namespace that `child` makes, and lets it go on.
     pub(crate) fn write(mut self, child: &Child, ids: &IdPlan) -> Result<(), LaunchError> {
-        self.made
-            .read_exact(&mut [0])
-            .doing("make a user namespace")?;
+        if self.made.read(&mut [0]).doing("wait for a namespace")? == 0 {
+            // It has ended and said why.
+            return Ok(());
+        }
         let process = Path::new("/proc").join(child.id().to_string());
         match &ids.writers {
             None => {
