@@ -8,7 +8,7 @@ use std::{
 };
 
 use runtime::{
-    KernelSpec, Mount, Runtime,
+    KernelSpec, Mount, Notice, NoticeCode, Runtime,
     image::{Content, ImageLimits, ImageStore},
 };
 
@@ -82,6 +82,17 @@ async fn owners_are_seen_inside_kept_by_a_commit_and_nobody_outside() {
         .await;
     let seen = sh(kernel.as_ref(), SEEN).await;
     assert_eq!(seen.stdout, OWNERS, "{}", seen.stderr);
+
+    // It has the network that other sessions have.
+    let is_cut_off = |notices: Vec<Notice>| {
+        notices
+            .iter()
+            .any(|notice| notice.code == NoticeCode::NoNetwork)
+    };
+    let cut_off = is_cut_off(world.sandbox.notices());
+    assert_eq!(is_cut_off(kernel.notices().await.unwrap()), cut_off);
+    let routes = sh(kernel.as_ref(), "cat /proc/net/route").await.stdout;
+    assert_eq!(routes.contains("\t00000000\t"), !cut_off, "{routes}");
 
     // The session may change all of its image, but gives nothing away and becomes nobody else.
     let changed = sh(
