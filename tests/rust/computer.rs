@@ -69,6 +69,14 @@ impl Computer {
         Self::at(Home::of_ordinary_user()?)
     }
 
+    /// The same for one for whom the system has set ids aside.
+    ///
+    /// # Errors
+    /// When the folders or the account can't be made.
+    pub fn of_user_with_ids() -> Result<Self> {
+        Self::at(Home::of_user_with_ids()?)
+    }
+
     fn at(mut home: Home) -> Result<Self> {
         let passphrase = home.path("passphrase");
         fs::write(&passphrase, "only for this test\n")?;

@@ -37,6 +37,8 @@ pub struct Home {
     /// Who runs the programs, when it is not who runs the test.
     user: Option<u32>,
     folder: TempDir,
+    /// Its user's account, where it needs one.
+    account: Option<Account>,
     /// One desktop at a time in each test program: several web views that start at once on two
     /// cores keep each other waiting for longer than any test does.
     turn: Option<MutexGuard<'static, ()>>,
@@ -46,6 +48,52 @@ static DESKTOP: Mutex<()> = Mutex::new(());
 
 /// A user id that nobody has, for what root must not do.
 const ORDINARY: u32 = 54_321;
+/// One that has an account while a test needs it: only accounts have ids set aside.
+const WITH_IDS: u32 = 54_322;
+const ACCOUNT: &str = "gangway-test";
+/// The ids that are set aside for it.
+const SET_ASIDE: &str = "1342177280-1342242815";
+
+/// An account of this computer, made by root for a test; gone with this value.
+#[derive(Debug)]
+struct Account;
+
+impl Account {
+    fn make() -> Result<Self> {
+        // One that an ended test has left is made anew.
+        drop(Self);
+        let id = WITH_IDS.to_string();
+        run(Command::new("useradd").args([
+            "--uid",
+            &id,
+            "--user-group",
+            "--no-create-home",
+            "--no-log-init",
+            // None but those that follow.
+            "--key",
+            "SUB_UID_COUNT=0",
+            "--key",
+            "SUB_GID_COUNT=0",
+            ACCOUNT,
+        ]))?;
+        let account = Self;
+        run(Command::new("usermod").args([
+            "--add-subuids",
+            SET_ASIDE,
+            "--add-subgids",
+            SET_ASIDE,
+            ACCOUNT,
+        ]))?;
+        Ok(account)
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        // Forced: a process of the test may be ending just now.
+        let _ = Command::new("userdel").args(["--force", ACCOUNT]).output();
+    }
+}
 
 impl Home {
     /// Folders only: no display, no session bus.
@@ -60,6 +108,7 @@ impl Home {
             variables: Vec::new(),
             user: None,
             folder,
+            account: None,
             turn: None,
         };
         for name in ["home", "run", "gangway", "bin"] {
@@ -129,18 +178,34 @@ impl Home {
     /// # Errors
     /// When the folders can't be made or the programs can't be copied.
     pub fn of_ordinary_user() -> Result<Self> {
+        Self::of_user(ORDINARY)
+    }
+
+    /// The same of a user for whom the system has set ids aside, as it does for people. When an
+    /// ordinary user runs the test it is that one, with what is set aside.
+    ///
+    /// # Errors
+    /// As [`Home::of_ordinary_user`], or when the account can't be made.
+    pub fn of_user_with_ids() -> Result<Self> {
+        let account = nix::unistd::geteuid().is_root().then(Account::make);
+        let mut home = Self::of_user(WITH_IDS)?;
+        home.account = account.transpose()?;
+        Ok(home)
+    }
+
+    fn of_user(user: u32) -> Result<Self> {
         let mut home = Self::new()?;
         if !nix::unistd::geteuid().is_root() {
             return Ok(home);
         }
-        home.user = Some(ORDINARY);
+        home.user = Some(user);
         let programs = home.path("programs");
         fs::create_dir(&programs)?;
         for name in ["gangway", "gangway-engine", "gangway-runner"] {
             fs::copy(program(name), programs.join(name)).with_context(|| name.to_owned())?;
         }
         run(Command::new("chown")
-            .args(["-R", &format!("{ORDINARY}:{ORDINARY}")])
+            .args(["-R", &format!("{user}:{user}")])
             .arg(home.path("")))?;
         Ok(home)
     }

@@ -371,6 +371,7 @@ fn the_computer_can_be_asked_about() -> Result<()> {
         "tun",
         "route",
         "limits",
+        "owners",
         "disk",
         "ssh",
         "engine",

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -202,7 +203,53 @@ impl Image {
         let mut noise = vec![0; extra];
         fs::File::open("/dev/urandom")?.read_exact(&mut noise)?;
         fs::write(more.join("data/noise"), noise)?;
-        let layers = vec![layer(&base)?, layer(&more)?];
+        Self::of(vec![layer(&base)?, layer(&more)?], labels)
+    }
+
+    /// The small system, and above it files of several owners: `srv/data` of 33, group-writable
+    /// and handed down; in it `secret`, which 999 alone may read; `opt/tool`, set-user-id root; and
+    /// `opt/far` of an id that no session has.
+    ///
+    /// # Errors
+    /// When a program that it is made with is missing.
+    pub fn of_several_owners() -> Result<Self> {
+        let labels = json!({
+            "ai.backend.kernelspec": "1",
+            "ai.backend.role": "COMPUTE",
+            "ai.backend.resource.min.cpu": "1",
+            "ai.backend.resource.min.mem": "64m",
+        });
+        let mut image = Self::small(&labels, 16)?;
+        let folder = tempfile::tempdir()?;
+        let tar = folder.path().join("owned.tar");
+        for (name, mode, owner) in [
+            ("srv/data", 0o2775, 33),
+            ("srv/data/secret", 0o600, 999),
+            ("opt/tool", 0o4755, 0),
+            ("opt/far", 0o644, 200_000),
+        ] {
+            let path = folder.path().join("root").join(name);
+            if name == "srv/data" {
+                fs::create_dir_all(&path)?;
+            } else {
+                fs::create_dir_all(path.parent().context("parent")?)?;
+                fs::write(&path, name)?;
+            }
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+            run(Command::new("tar")
+                .arg(format!("--owner={owner}"))
+                .arg(format!("--group={owner}"))
+                .args(["--numeric-owner", "--no-recursion", "-C"])
+                .arg(folder.path().join("root"))
+                .arg("-rf")
+                .arg(&tar)
+                .arg(name))?;
+        }
+        image.layers.push(packed(&tar)?);
+        Self::of(image.layers, &labels)
+    }
+
+    fn of(layers: Vec<Layer>, labels: &Value) -> Result<Self> {
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
@@ -256,9 +303,13 @@ fn layer(root: &Path) -> Result<Layer> {
         .arg("-cf")
         .arg(&tar)
         .arg("."))?;
-    let plain = digest(&fs::read(&tar)?);
-    run(Command::new("gzip").arg("-1").arg(&tar))?;
-    let packed = fs::read(root.with_extension("tar.gz"))?;
+    packed(&tar)
+}
+
+fn packed(tar: &Path) -> Result<Layer> {
+    let plain = digest(&fs::read(tar)?);
+    run(Command::new("gzip").arg("-1").arg(tar))?;
+    let packed = fs::read(tar.with_extension("tar.gz"))?;
     Ok(Layer { packed, plain })
 }
 

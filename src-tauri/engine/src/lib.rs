@@ -169,7 +169,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         })?;
 
     let pictures = data_dir.join("images");
-    let images = ImageStore::open(pictures.clone(), runtime.owner(), ImageLimits::default())
+    let images = ImageStore::open(pictures.clone(), runtime.trees(), ImageLimits::default())
         .map_err(|source| StartError::Folder {
             path: pictures,
             source: io::Error::other(source),

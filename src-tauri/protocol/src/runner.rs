@@ -9,6 +9,7 @@
 //! The engine opens with [`Hello`]; the runner answers with [`Welcome`]. A runner that was started
 //! by an older engine keeps running, so fields may be added but never change their meaning.
 
+pub mod ids;
 pub mod launch;
 pub mod shell;
 

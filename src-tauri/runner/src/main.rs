@@ -13,6 +13,7 @@ mod exec;
 mod fds;
 mod launch;
 mod session;
+mod tree;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
@@ -21,6 +22,9 @@ fn main() -> ExitCode {
     let outcome = match mode.as_deref().and_then(|mode| mode.to_str()) {
         Some("launch") => launch::supervise(),
         Some("enter") => launch::enter(),
+        Some("nest") => launch::nest(&rest),
+        Some("tree") => tree::order(),
+        Some("tree-inside") => tree::inside(&rest),
         Some("try-overlay") => launch::try_overlay(),
         Some("probe") => launch::probe(),
         Some("session") => session::run(&rest),

@@ -12,6 +12,7 @@ mod error;
 mod etc;
 pub mod gpu;
 mod identity;
+pub mod ids;
 pub mod image;
 mod kernel;
 mod logs;
@@ -24,6 +25,7 @@ mod runtimes;
 pub mod sandbox;
 mod save;
 mod spec;
+mod trees;
 
 use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
@@ -43,6 +45,7 @@ pub use protocol::runner::{
 };
 pub use runtimes::Runtimes;
 pub use spec::{Batch, Dotfile, ImageRoot, KernelId, KernelSpec, Limits, Mount};
+pub use trees::Trees;
 
 /// A place where kernels can run.
 #[async_trait]
@@ -61,6 +64,11 @@ pub trait Runtime: Send + Sync {
     /// The host user that owns what sessions write, when it is not the engine's own: data folders
     /// must be given to it, or sessions can't write into them.
     fn owner(&self) -> Option<Owner>;
+
+    /// Who owns the unpacked images that sessions are shown.
+    fn trees(&self) -> Trees {
+        self.owner().into()
+    }
 
     /// Starts a kernel; returns when its runner takes work. Nothing is left behind on failure.
     async fn start(&self, spec: KernelSpec) -> Result<Arc<dyn Kernel>, RuntimeError>;

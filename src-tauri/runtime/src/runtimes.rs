@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::{
     Exit, Gpu, Home, ImageRoot, Kernel, KernelId, KernelSpec, Node, Notice, Owner, Runtime,
-    RuntimeError,
+    RuntimeError, Trees,
     container::{ContainerImage, Containers},
     sandbox::Sandbox,
 };
@@ -53,6 +53,10 @@ impl Runtime for Runtimes {
 
     fn owner(&self) -> Option<Owner> {
         self.sandbox.owner()
+    }
+
+    fn trees(&self) -> Trees {
+        self.sandbox.trees()
     }
 
     async fn start(&self, spec: KernelSpec) -> Result<Arc<dyn Kernel>, RuntimeError> {

@@ -18,7 +18,7 @@ const BUILD: &[&str] = &[
 ];
 
 /// To start sessions on this computer and to reach them.
-const USE: &[&str] = &["bubblewrap", "openssh-client", "passt"];
+const USE: &[&str] = &["bubblewrap", "openssh-client", "passt", "uidmap"];
 
 /// To show the app where there is no display.
 const DISPLAY: &[&str] = &["imagemagick", "xauth", "xvfb"];

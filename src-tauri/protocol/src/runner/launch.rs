@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::IdPlan;
 use crate::service_port::ServicePort;
 
 /// Socket inside a container at which its runner is told what to be.
@@ -25,6 +26,9 @@ pub const INNER_ID: u32 = 1000;
 pub struct LaunchPlan {
     /// Host user and group to become before anything else; absent when the engine is no root.
     pub become_user: Option<(u32, u32)>,
+    /// The ids inside, where files of several owners are shown; absent where there is one owner.
+    #[serde(default)]
+    pub ids: Option<IdPlan>,
     /// Files that take the process into its control groups (`cgroup.procs` or `tasks`).
     pub cgroups: Vec<PathBuf>,
     /// File that takes the supervisor out of the engine's own control group, so that a service
@@ -241,7 +245,7 @@ pub enum LaunchEvent {
     Listening,
     /// The sandbox was started.
     Started {
-        /// Process id of bubblewrap, seen from the host.
+        /// Process id of bubblewrap, or of what holds its namespaces, seen from the host.
         sandbox_pid: u32,
     },
     /// The session's network is as good as it will be.

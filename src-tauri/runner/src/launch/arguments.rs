@@ -13,10 +13,13 @@ pub(super) fn bubblewrap(
     sources: &[Option<RawFd>],
     hostname: &str,
     filters: &[RawFd],
+    user: User,
 ) -> Vec<u8> {
     let mut list = Arguments::default();
-    let id = INNER_ID.to_string();
-    list.add(["--unshare-user", "--uid", &id, "--gid", &id]);
+    if user == User::Alone {
+        let id = INNER_ID.to_string();
+        list.add(["--unshare-user", "--uid", &id, "--gid", &id]);
+    }
     list.add([
         "--unshare-pid",
         "--as-pid-1",
@@ -32,6 +35,12 @@ pub(super) fn bubblewrap(
         "ALL",
         "--clearenv",
     ]);
+    let overlaid = |layer: &Layer| matches!(layer, Layer::Overlay { .. });
+    if user == User::OfSeveral && layout.iter().any(overlaid) {
+        for right in FILE_RIGHTS {
+            list.add(["--cap-add", right]);
+        }
+    }
     for (number, layer) in layout.iter().enumerate() {
         list.layer(layer, sources.get(number).copied().flatten());
     }
@@ -41,6 +50,20 @@ pub(super) fn bubblewrap(
     }
     list.0
 }
+
+/// Who a session's user is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum User {
+    /// The only one that there is.
+    Alone,
+    /// One of those to whom the files of an image belong.
+    OfSeveral,
+}
+
+/// A session may change the files of its image, whoever they belong to. These rights hold for
+/// files of the session's own ids alone, in a namespace that owns nothing; none of them gives files
+/// away or becomes somebody else, so that what it writes into folders is always its user's.
+const FILE_RIGHTS: &[&str] = &["CAP_DAC_OVERRIDE", "CAP_FOWNER"];
 
 #[derive(Default)]
 struct Arguments(Vec<u8>);
@@ -127,7 +150,7 @@ mod tests {
             private: true,
         };
         let layout = [bind(false), bind(true), bind(true)];
-        let words = bubblewrap(&layout, &[Some(7), Some(8), None], "host", &[]);
+        let words = bubblewrap(&layout, &[Some(7), Some(8), None], "host", &[], User::Alone);
         let words = String::from_utf8(words).unwrap().replace('\0', " ");
         assert!(
             words.contains(

@@ -6,10 +6,12 @@
 //!   the engine: sessions outlive it.
 //! * [`enter`] joins the control groups, becomes the session's user, makes the user and network
 //!   namespaces (of a cluster's further kernels: joins the first one's user namespace) and turns
-//!   into bubblewrap. It dies with the supervisor, and the sandbox with it.
+//!   into bubblewrap. It dies with the supervisor, and the sandbox with it. Where an image's files
+//!   have several owners it stays, as what holds the namespaces, and bubblewrap is its child.
 
 mod arguments;
 mod enter;
+pub(crate) mod ids;
 mod link;
 mod network;
 mod overlay;
@@ -32,11 +34,13 @@ use std::{
 };
 
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use protocol::runner::ids::IdPlan;
 use protocol::runner::launch::{ExitNote, LaunchEvent, LaunchPlan, Layer, Network};
 
 use crate::fds::{keep_over_exec, memory_file};
 
-pub(crate) use enter::{enter, try_overlay};
+pub(crate) use enter::{enter, make_user_namespace, try_overlay};
+pub(crate) use ids::nest;
 pub(crate) use probe::probe;
 
 /// Why no sandbox came about.
@@ -206,10 +210,25 @@ fn start_sandbox(
             None => None,
         });
     }
-    let arguments = arguments::bubblewrap(layout, &opened, &plan.hostname, &filters);
+    let user = match plan.ids {
+        Some(_) => arguments::User::OfSeveral,
+        None => arguments::User::Alone,
+    };
+    let arguments = arguments::bubblewrap(layout, &opened, &plan.hostname, &filters, user);
     let arguments = memory_file("arguments", &arguments).doing("pass the arguments on")?;
+    // The further kernels of a cluster join a namespace that has its ids.
+    let joins = plan.cluster.is_some_and(|link| link.main.is_some());
+    let told = match &plan.ids {
+        Some(_) if !joins => Some(ids::handshake().doing("make a pipe")?),
+        _ => None,
+    };
     let orders = enter::Orders {
         become_user: plan.become_user,
+        ids: plan.ids.clone(),
+        map: match &told {
+            Some((_, waiting)) => Some(waiting.pass_on().doing("pass a descriptor on")?),
+            None => None,
+        },
         cgroups: plan.cgroups.clone(),
         bubblewrap: plan.bubblewrap.clone(),
         arguments: keep_over_exec(&arguments).doing("pass a descriptor on")?,
@@ -217,7 +236,7 @@ fn start_sandbox(
         session: numbers,
         process_limit: plan.process_limit,
         has_network: !matches!(plan.network, Network::None),
-        overlays: overlays(layout),
+        overlays: overlays(layout, plan.ids.as_ref()),
         cluster: plan.cluster,
     };
     let orders =
@@ -228,22 +247,33 @@ fn start_sandbox(
         .as_fd()
         .try_clone_to_owned()
         .doing("share the log")?;
-    Command::new("/proc/self/exe")
+    let mut sandbox = Command::new("/proc/self/exe")
         .arg("enter")
         .arg(number.to_string())
         .env_clear()
         .stdin(Stdio::null())
         .stdout(out)
         .spawn()
-        .doing("start the sandbox")
+        .doing("start the sandbox")?;
+    if let (Some(ids), Some((mapping, waiting))) = (&plan.ids, told) {
+        drop(waiting);
+        if let Err(error) = mapping.write(&sandbox, &ids::outer(ids)) {
+            let _ = sandbox.kill();
+            let _ = sandbox.wait();
+            return Err(error);
+        }
+    }
+    Ok(sandbox)
 }
 
 /// What the sandbox puts together before bubblewrap begins.
-fn overlays(layout: &[Layer]) -> Vec<overlay::Order> {
+fn overlays(layout: &[Layer], ids: Option<&IdPlan>) -> Vec<overlay::Order> {
+    let root = ids.and_then(ids::root);
     let order = |layer: &Layer| match layer {
         Layer::Overlay { lower, area, .. } => Some(overlay::Order {
             lower: lower.clone(),
             area: area.clone(),
+            root,
         }),
         _ => None,
     };
@@ -251,7 +281,7 @@ fn overlays(layout: &[Layer]) -> Vec<overlay::Order> {
 }
 
 /// Becomes the session's host user for good.
-fn become_user(user: Option<(u32, u32)>) -> Result<(), LaunchError> {
+pub(crate) fn become_user(user: Option<(u32, u32)>) -> Result<(), LaunchError> {
     let Some((uid, gid)) = user else {
         return Ok(());
     };

@@ -4,12 +4,14 @@
 //! (5.11 and newer) lets everybody do that there, and nothing of it is seen outside.
 
 use std::{
-    fs::File,
-    os::fd::AsRawFd,
+    fs::{self, File},
+    io,
+    os::{fd::AsRawFd, unix::fs::lchown},
     path::{Path, PathBuf},
 };
 
 use nix::mount::{MsFlags, mount};
+use protocol::runner::ids::PLACES_OF_ONE;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,8 @@ pub(super) struct Order {
     /// Lowest first.
     pub(super) lower: Vec<PathBuf>,
     pub(super) area: PathBuf,
+    /// Whose the root itself is, where the files have several owners.
+    pub(super) root: Option<(u32, u32)>,
 }
 
 /// Mounts it; to be called in a mount namespace of its own.
@@ -31,6 +35,12 @@ pub(super) fn make(order: &Order) -> Result<(), LaunchError> {
     // Named by descriptors: short enough for any number of layers, and free of the characters
     // that mean something in the options.
     let area = directory(&order.area)?;
+    if let Some((user, group)) = order.root {
+        let give = |path: &Path| lchown(path, Some(user), Some(group));
+        give(&order.area.join("upper"))
+            .and_then(|()| give_tree(&order.area.join(PLACES_OF_ONE), &give))
+            .doing("give the root to root")?;
+    }
     let mut lower = Vec::new();
     for path in order.lower.iter().rev() {
         lower.push(directory(path)?);
@@ -49,6 +59,18 @@ pub(super) fn make(order: &Order) -> Result<(), LaunchError> {
         Some(options.as_str()),
     )
     .doing("put the image's layers together")
+}
+
+fn give_tree(tree: &Path, give: &impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    for entry in fs::read_dir(tree)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            give_tree(&entry.path(), give)?;
+        } else {
+            give(&entry.path())?;
+        }
+    }
+    give(tree)
 }
 
 fn directory(path: &Path) -> Result<File, LaunchError> {

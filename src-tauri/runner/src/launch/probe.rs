@@ -22,7 +22,7 @@ pub(crate) fn probe() -> Result<ExitCode, Box<dyn std::error::Error>> {
 
 fn attempt(order: &ProbeOrder) -> ProbeAnswer {
     let made = become_user(order.become_user)
-        .and_then(|()| make_namespaces(false))
+        .and_then(|()| make_namespaces(false, None))
         .and_then(|()| loopback_up());
     let namespaces = made.err().map(|error: LaunchError| error.to_string());
     let bubblewrap = match &namespaces {

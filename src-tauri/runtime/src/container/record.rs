@@ -92,7 +92,7 @@ impl Dir {
         for outcome in [
             fs::remove_file(&self.socket),
             fs::remove_dir_all(&self.porch),
-            crate::sandbox::remove_tree(&self.root),
+            crate::trees::remove(&self.root),
         ] {
             match outcome {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -48,7 +48,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// What is made in it belongs to `owner`.
+    /// What is made in it belongs to `owner`; whoever it is given to later.
     pub(super) fn open(root: &Path, owner: Option<Owner>) -> Result<Self, ImageError> {
         let root = openat(CWD, root, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
             .map_err(ImageError::io("open a layer's directory"))?;
@@ -288,7 +288,7 @@ impl Place {
 }
 
 /// Removes a file, or a directory with all that is in it. Follows no links.
-pub(super) fn remove(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
+fn remove(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
     match unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) => return Ok(()),
         Err(Errno::ISDIR | Errno::PERM) => {}

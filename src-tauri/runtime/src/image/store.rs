@@ -25,10 +25,9 @@ use super::{
     Digest, Dropped, ImageError, ImageLimits,
     budget::Budget,
     manifest::Config,
-    place,
     unpack::{self, Unpacked},
 };
-use crate::Owner;
+use crate::{Trees, ids::Scheme};
 
 /// How long half a layer is kept for somebody to go on with.
 const PART_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -55,17 +54,20 @@ pub struct Content {
 }
 
 /// Says of a layer that it is whole.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Mark {
     pub(super) bytes: u64,
     pub(super) dropped: Dropped,
+    /// The ids that its files belong to; absent when all are the session's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) owners: Option<Scheme>,
 }
 
 /// The images of an engine.
 #[derive(Debug)]
 pub struct ImageStore {
     root: PathBuf,
-    owner: Option<Owner>,
+    trees: Trees,
     limits: ImageLimits,
     /// One for each layer that somebody works on.
     locks: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
@@ -75,13 +77,13 @@ pub struct ImageStore {
 
 impl ImageStore {
     /// Opens the store below `root`, made when it is missing, and tidies up what a killed engine
-    /// left. Its files belong to `owner`, as whom sessions run.
+    /// left. `trees` says to whom its files belong.
     ///
     /// # Errors
     /// When the directories can't be made or read.
     pub fn open(
         root: impl Into<PathBuf>,
-        owner: Option<Owner>,
+        trees: impl Into<Trees>,
         limits: ImageLimits,
     ) -> Result<Self, ImageError> {
         let root = root.into();
@@ -96,7 +98,7 @@ impl ImageStore {
         let root = root.canonicalize().map_err(ImageError::io(doing))?;
         let store = Self {
             root,
-            owner,
+            trees: trees.into(),
             limits,
             locks: Mutex::default(),
             adding: Arc::default(),
@@ -160,7 +162,7 @@ impl ImageStore {
             freed += read_mark(&mark).map_or(0, |mark| mark.bytes);
             // First what says that it is whole: a half-removed one is none.
             let _ = fs::remove_file(mark);
-            remove_tree(&entry.path())?;
+            self.trees.remove(&entry.path())?;
         }
         for entry in fs::read_dir(self.root.join("blobs"))?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -177,7 +179,10 @@ impl ImageStore {
             let name = entry.file_name().to_string_lossy().into_owned();
             let marked = self.root.join("layers").join(format!("{name}.json"));
             if name.starts_with(".new-") || (path.is_dir() && !marked.is_file()) {
-                remove_tree(&path)?;
+                // What can't be removed now stays for another time; new images come all the same.
+                if let Err(error) = self.trees.remove(&path) {
+                    tracing::warn!(%error, path = %path.display(), "half a layer stays");
+                }
             }
         }
         for entry in fs::read_dir(self.root.join("blobs"))?.flatten() {
@@ -219,10 +224,31 @@ impl ImageStore {
         self.root.join("blobs").join(name)
     }
 
+    /// A file without a name, gone with whoever has it open.
+    pub(super) fn scratch(&self) -> Result<File, ImageError> {
+        let doing = "make a temporary file";
+        let path = self.new_blob();
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(ImageError::io(doing))?;
+        fs::remove_file(&path).map_err(ImageError::io(doing))?;
+        Ok(file)
+    }
+
+    /// Who works on what sessions left.
+    pub(super) fn trees(&self) -> &Trees {
+        &self.trees
+    }
+
     /// What is known of a whole layer.
     pub(super) fn mark(&self, digest: &Digest) -> Option<Mark> {
         let mark = read_mark(&self.layer(digest).with_extension("json"))?;
-        self.layer(digest).is_dir().then_some(mark)
+        // Files of ids that sessions do not have any more are nobody's.
+        let readable = mark.owners.is_none() || mark.owners == self.trees.scheme();
+        (readable && self.layer(digest).is_dir()).then_some(mark)
     }
 
     /// Nothing is removed while somebody holds this.
@@ -257,14 +283,24 @@ impl ImageStore {
             digest,
             bytes,
             dropped,
-        } = unpack::unpack(archive, &fresh.0, self.owner, budget)?;
+            others,
+        } = unpack::unpack(archive, &fresh.path, &self.trees, budget)?;
         if let Some(wanted) = wanted
             && *wanted != digest
         {
             return Err(ImageError::Digest(format!("the layer {wanted}")));
         }
-        let mark = Mark { bytes, dropped };
-        self.keep(fresh, &digest, mark)?;
+        if self.trees.ids().is_some() && self.mark(&digest).is_none() {
+            self.trees
+                .own(&fresh.path, others)
+                .map_err(ImageError::io("give the files of an image to their owners"))?;
+        }
+        let mark = Mark {
+            bytes,
+            dropped,
+            owners: self.trees.scheme(),
+        };
+        self.keep(fresh, &digest, &mark)?;
         Ok((digest, mark))
     }
 
@@ -273,32 +309,36 @@ impl ImageStore {
         let name = format!(".new-{}", uuid::Uuid::new_v4().simple());
         let path = self.root.join("layers").join(name);
         fs::create_dir(&path).map_err(ImageError::io(doing))?;
-        let fresh = Fresh(path);
-        fs::set_permissions(&fresh.0, fs::Permissions::from_mode(0o755))
+        let fresh = Fresh {
+            path,
+            trees: self.trees.clone(),
+            kept: false,
+        };
+        fs::set_permissions(&fresh.path, fs::Permissions::from_mode(0o755))
             .map_err(ImageError::io(doing))?;
-        if let Some(owner) = self.owner {
-            std::os::unix::fs::chown(&fresh.0, Some(owner.uid), Some(owner.gid))
+        if let Some(owner) = self.trees.owner() {
+            std::os::unix::fs::chown(&fresh.path, Some(owner.uid), Some(owner.gid))
                 .map_err(ImageError::io(doing))?;
         }
         Ok(fresh)
     }
 
-    fn keep(&self, fresh: Fresh, digest: &Digest, mark: Mark) -> Result<(), ImageError> {
+    fn keep(&self, mut fresh: Fresh, digest: &Digest, mark: &Mark) -> Result<(), ImageError> {
         let doing = "keep a layer";
         let target = self.layer(digest);
         if self.mark(digest).is_some() {
             return Ok(());
         }
         if target.exists() {
-            remove_tree(&target).map_err(ImageError::io(doing))?;
+            self.trees.remove(&target).map_err(ImageError::io(doing))?;
         }
         // Not before its files are on the disk may a layer be called whole.
-        let directory = File::open(&fresh.0).map_err(ImageError::io(doing))?;
+        let directory = File::open(&fresh.path).map_err(ImageError::io(doing))?;
         rustix::fs::syncfs(&directory).map_err(ImageError::io(doing))?;
-        fs::rename(&fresh.0, &target).map_err(ImageError::io(doing))?;
-        std::mem::forget(fresh);
+        fs::rename(&fresh.path, &target).map_err(ImageError::io(doing))?;
+        fresh.kept = true;
         let text =
-            serde_json::to_vec(&mark).map_err(|error| ImageError::Malformed(error.to_string()))?;
+            serde_json::to_vec(mark).map_err(|error| ImageError::Malformed(error.to_string()))?;
         write_whole(&target.with_extension("json"), &text).map_err(ImageError::io(doing))
     }
 
@@ -342,11 +382,17 @@ impl ImageStore {
 }
 
 /// A layer that is being unpacked; removed unless it is kept.
-struct Fresh(PathBuf);
+struct Fresh {
+    path: PathBuf,
+    trees: Trees,
+    kept: bool,
+}
 
 impl Drop for Fresh {
     fn drop(&mut self) {
-        if let Err(error) = remove_tree(&self.0) {
+        if !self.kept
+            && let Err(error) = self.trees.remove(&self.path)
+        {
             tracing::warn!(%error, "half a layer stays until the next start");
         }
     }
@@ -367,29 +413,6 @@ pub(super) fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&next);
     }
     written
-}
-
-/// Removes a tree, also where directories forbid it to their owner.
-pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-        other => return other,
-    }
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::Error::from(io::ErrorKind::InvalidInput));
-    };
-    open_up(path)?;
-    place::remove(&File::open(parent)?.into(), name)
-}
-
-fn open_up(directory: &Path) -> io::Result<()> {
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(directory)?.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// Runs what works on the disk for long.

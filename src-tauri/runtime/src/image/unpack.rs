@@ -1,10 +1,13 @@
 //! Unpacks a layer: an archive of changes, compressed or not, becomes a directory for an overlay.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Cursor, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use protocol::runner::{ids::Owned, launch::INNER_ID};
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Entry, EntryType};
 
@@ -15,10 +18,15 @@ use super::{
     metered::Metered,
     place::{Attributes, Place, inside},
 };
-use crate::Owner;
+use crate::{
+    Trees,
+    ids::{IdMap, Ids},
+};
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// Set-user-id and set-group-id bits.
+const SPECIAL: u32 = 0o6000;
 /// Of the name of a deleted file.
 const DELETED: &str = ".wh.";
 /// Of what only the union file system that invented these names needed.
@@ -33,7 +41,7 @@ pub struct Dropped {
     pub devices: u64,
     /// Files whose extended attributes (capabilities, labels) were left out.
     pub attributes: u64,
-    /// Files that belong to somebody else than the superuser: inside, all are the session's own.
+    /// Files whose owner has no id here: inside, they are the session's own.
     pub owners: u64,
 }
 
@@ -55,6 +63,8 @@ pub(super) struct Unpacked {
     pub(super) digest: Digest,
     pub(super) bytes: u64,
     pub(super) dropped: Dropped,
+    /// Whose the files are that are not simply root's.
+    pub(super) others: Vec<Owned>,
 }
 
 /// Reads the compressed text, whichever of the known ways it is compressed in.
@@ -75,11 +85,11 @@ pub(super) fn decompressed<'a>(
     })
 }
 
-/// Unpacks into an empty directory, whose files will be `owner`'s.
+/// Unpacks into an empty directory. All files are the sessions' user's until they are given away.
 pub(super) fn unpack(
     layer: impl Read + Send,
     directory: &Path,
-    owner: Option<Owner>,
+    trees: &Trees,
     budget: &mut Budget,
 ) -> Result<Unpacked, ImageError> {
     let doing = "read a layer";
@@ -87,8 +97,10 @@ pub(super) fn unpack(
     let (plain, meter) = Metered::new(Hashing::new(plain));
     let mut archive = Archive::new(plain);
     let mut unpacking = Unpacking {
-        place: Place::open(directory, owner)?,
+        place: Place::open(directory, trees.owner())?,
         budget,
+        ids: trees.ids().cloned(),
+        others: BTreeMap::new(),
         bytes: 0,
         dropped: Dropped::default(),
     };
@@ -105,6 +117,7 @@ pub(super) fn unpack(
         place,
         bytes,
         dropped,
+        others,
         ..
     } = unpacking;
     place.finish()?;
@@ -117,12 +130,15 @@ pub(super) fn unpack(
         digest,
         bytes,
         dropped,
+        others: others.into_values().collect(),
     })
 }
 
 struct Unpacking<'a> {
     place: Place,
     budget: &'a mut Budget,
+    ids: Option<Arc<Ids>>,
+    others: BTreeMap<PathBuf, Owned>,
     bytes: u64,
     dropped: Dropped,
 }
@@ -145,10 +161,15 @@ impl Unpacking<'_> {
             mode: header.mode().map_err(malformed)?,
             mtime: header.mtime().unwrap_or_default(),
         };
-        if header.uid().unwrap_or_default() != 0 || header.gid().unwrap_or_default() != 0 {
-            self.dropped.owners += 1;
-        }
+        let owner = (
+            header.uid().unwrap_or_default(),
+            header.gid().unwrap_or_default(),
+        );
         let kind = header.entry_type();
+        // Another name of a file has the owner that the file has.
+        if kind != EntryType::Link {
+            self.owned(&path, owner, attributes.mode & SPECIAL);
+        }
         if self.has_attributes(entry) {
             self.dropped.attributes += 1;
         }
@@ -174,6 +195,16 @@ impl Unpacking<'_> {
             }
             EntryType::Link => {
                 let target = inside(&link_name(entry, &path)?)?;
+                match self.others.get(&target).cloned() {
+                    Some(owned) => self.others.insert(
+                        path.clone(),
+                        Owned {
+                            path: path.clone().into_os_string(),
+                            ..owned
+                        },
+                    ),
+                    None => self.others.remove(&path),
+                };
                 self.place.link(&path, &target)
             }
             EntryType::Fifo => self.place.pipe(&path, attributes),
@@ -184,6 +215,33 @@ impl Unpacking<'_> {
             // Whatever it is, it is no file.
             _ => Ok(()),
         }
+    }
+
+    fn owned(&mut self, path: &Path, (user, group): (u64, u64), special: u32) {
+        self.others.remove(path);
+        if (user, group, special) == (0, 0, 0) {
+            return;
+        }
+        let Some(ids) = &self.ids else {
+            self.dropped.owners += u64::from((user, group) != (0, 0));
+            return;
+        };
+        let (user, group) = (u32::try_from(user), u32::try_from(group));
+        let known = |id: &u32, map: &IdMap| map.host(*id).is_some();
+        let user = user.ok().filter(|id| known(id, &ids.users));
+        let group = group.ok().filter(|id| known(id, &ids.groups));
+        let (user, group) = user.zip(group).unwrap_or_else(|| {
+            self.dropped.owners += 1;
+            (INNER_ID, INNER_ID)
+        });
+        let path = path.to_owned();
+        let owned = Owned {
+            path: path.clone().into_os_string(),
+            user,
+            group,
+            special,
+        };
+        self.others.insert(path, owned);
     }
 
     fn deletion(&mut self, path: &Path, name: &str) -> Result<(), ImageError> {

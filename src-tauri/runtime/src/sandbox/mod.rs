@@ -10,6 +10,7 @@ mod overlay;
 mod probe;
 mod record;
 mod seccomp;
+mod several;
 mod start;
 mod watch;
 
@@ -17,7 +18,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     os::{fd::OwnedFd, unix::fs::PermissionsExt},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
@@ -28,7 +29,7 @@ use protocol::slots::CUDA_DEVICE;
 use tokio::net::UnixStream;
 
 use crate::{
-    Exit, Gpu, Home, Kernel, KernelId, KernelSpec, Node, Owner, Runtime, RuntimeError,
+    Exit, Gpu, Home, Kernel, KernelId, KernelSpec, Node, Owner, Runtime, RuntimeError, Trees,
     cgroup::Hierarchy,
     control::Channel,
     gpu::GpuHistory,
@@ -52,6 +53,7 @@ pub struct Sandbox {
     config: SandboxConfig,
     kernels: PathBuf,
     owner: Option<Owner>,
+    trees: Trees,
     bubblewrap: PathBuf,
     bind_fd: bool,
     hierarchy: Hierarchy,
@@ -117,7 +119,7 @@ impl Sandbox {
         } else {
             Reach::Nothing("the network is switched off for sessions".to_owned())
         };
-        Ok(Self {
+        let mut sandbox = Self {
             notices: notices(&hierarchy, &reach),
             config,
             kernels,
@@ -131,7 +133,10 @@ impl Sandbox {
             node_history: Mutex::default(),
             gpu_history: Mutex::default(),
             overlay: OnceLock::new(),
-        })
+            trees: owner.into(),
+        };
+        sandbox.trees = several::trees(&sandbox);
+        Ok(sandbox)
     }
 
     fn dir(&self, kernel: KernelId) -> Dir {
@@ -213,7 +218,7 @@ fn notices(hierarchy: &Hierarchy, reach: &Reach) -> Vec<Notice> {
 }
 
 /// Finds a program where packages put programs.
-fn find_program(name: &str) -> Option<PathBuf> {
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin"].map(PathBuf::from))
@@ -264,6 +269,10 @@ impl Runtime for Sandbox {
 
     fn owner(&self) -> Option<Owner> {
         self.owner
+    }
+
+    fn trees(&self) -> Trees {
+        self.trees.clone()
     }
 
     async fn start(&self, spec: KernelSpec) -> Result<Arc<dyn Kernel>, RuntimeError> {
@@ -337,11 +346,11 @@ impl Runtime for Sandbox {
     }
 
     async fn remove(&self, id: KernelId) -> Result<(), RuntimeError> {
-        let dir = self.dir(id);
+        let (dir, trees) = (self.dir(id), self.trees());
         let removed = tokio::task::spawn_blocking(move || {
             watch::end_network(&dir);
             absent_is_fine(fs::remove_file(&dir.socket))?;
-            absent_is_fine(remove_tree(&dir.root))
+            absent_is_fine(trees.remove(&dir.root))
         });
         match removed.await {
             Ok(result) => result.map_err(RuntimeError::io("remove what is left of a session")),
@@ -378,27 +387,6 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
-}
-
-/// Removes a tree of a session, which may have taken away its own right to enter directories.
-pub(crate) fn remove_tree(root: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(root) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(root)?;
-            fs::remove_dir_all(root)
-        }
-        other => other,
-    }
-}
-
-fn open_up(directory: &Path) -> io::Result<()> {
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(directory)?.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 fn hostname() -> String {

@@ -10,7 +10,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use protocol::runner::{Notice, NoticeCode, launch::Layer};
+use protocol::runner::{Notice, NoticeCode, ids::PLACES_OF_ONE, launch::Layer};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, lgetxattr, openat, openat2};
 
 use super::{Dir, Sandbox, identity};
@@ -62,13 +62,13 @@ pub(super) fn possible(sandbox: &Sandbox) -> &Result<(), String> {
         }
         let place = sandbox.config.data_dir.join("overlay-trial");
         let outcome = attempt(&sandbox.config.runner, &place);
-        let _ = super::remove_tree(&place);
+        let _ = crate::trees::remove(&place);
         outcome
     })
 }
 
 fn attempt(runner: &Path, place: &Path) -> Result<(), String> {
-    let _ = super::remove_tree(place);
+    let _ = crate::trees::remove(place);
     let (lower, area) = (place.join("lower"), place.join("area"));
     fs::create_dir_all(&lower).map_err(|error| error.to_string())?;
     make_area(&area).map_err(|error| error.to_string())?;
@@ -107,14 +107,25 @@ pub(super) fn root(
     let target = PathBuf::from("/");
     match possible(sandbox) {
         Ok(()) => {
-            let places = sandbox.config.data_dir.join("places");
-            make_places(sandbox, &places, etc_files).map_err(doing())?;
             let area = dir.at("area");
-            make_area(&area).map_err(doing())?;
-            for path in [&area, &area.join("upper"), &area.join("work")] {
-                fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(doing())?;
-                identity::give(path, sandbox.owner).map_err(doing())?;
+            // Of a session that ran before it is there, and belongs to whom it did.
+            if !area.is_dir() {
+                make_area(&area).map_err(doing())?;
+                for path in [&area, &area.join("upper"), &area.join("work")] {
+                    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(doing())?;
+                    identity::give(path, sandbox.owner).map_err(doing())?;
+                }
             }
+            let places = match sandbox.trees.ids() {
+                // The launcher gives them to root of the inside.
+                Some(_) => {
+                    let places = area.join(PLACES_OF_ONE);
+                    super::absent_is_fine(sandbox.trees.remove(&places)).map_err(doing())?;
+                    places
+                }
+                None => sandbox.config.data_dir.join("places"),
+            };
+            make_places(sandbox, &places, etc_files).map_err(doing())?;
             let lower = layers.iter().cloned().chain([places]).collect();
             let overlay = Layer::Overlay {
                 lower,
@@ -247,7 +258,7 @@ fn lay(layer: &Path, to: &Path) -> io::Result<()> {
 
 fn clear(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path)?.is_dir() {
-        super::remove_tree(path)
+        crate::trees::remove(path)
     } else {
         fs::remove_file(path)
     }

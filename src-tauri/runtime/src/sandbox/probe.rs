@@ -38,12 +38,15 @@ pub struct Host {
     pub data_dir: PathBuf,
     /// Who runs the sandboxes when that is not who asks.
     pub owner: Option<Owner>,
+    /// Why files of images can't have several owners, when they can't.
+    pub several: Result<(), String>,
 }
 
 impl Host {
     /// This computer as it is.
     #[must_use]
     pub fn this(data_dir: &Path, runner: &Path) -> Self {
+        let owner = identity::would_be(data_dir);
         Self {
             proc: PathBuf::from("/proc"),
             tun: PathBuf::from(network::TUN),
@@ -51,7 +54,8 @@ impl Host {
             pasta: find_program("pasta"),
             runner: runner.to_owned(),
             data_dir: data_dir.to_owned(),
-            owner: identity::would_be(data_dir),
+            several: identity::ids_would_be(data_dir, owner).map(drop),
+            owner,
         }
     }
 
@@ -77,6 +81,7 @@ pub async fn probe(host: &Host) -> Vec<Finding> {
         tun(host),
         route(host),
         limits(host),
+        owners(host),
         disk(host),
     ]
 }
@@ -346,6 +351,23 @@ fn limits(host: &Host) -> Finding {
              gangway engine start",
         ),
     )
+}
+
+fn owners(host: &Host) -> Finding {
+    const NAME: &str = "owners";
+    match &host.several {
+        Ok(()) => ok(NAME, "files of images keep their owners in sessions"),
+        Err(reason) => finding(
+            NAME,
+            Grade::Warning,
+            format!("all files of an image belong to its session's user: {reason}"),
+            Some(
+                "install the package uidmap; set ids aside that nobody has: sudo usermod \
+                 --add-subuids 100000-165535 --add-subgids 100000-165535 \"$USER\"; then start the \
+                 engine anew, and import images again",
+            ),
+        ),
+    }
 }
 
 fn disk(host: &Host) -> Finding {

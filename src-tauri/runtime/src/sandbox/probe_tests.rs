@@ -20,6 +20,7 @@ impl Fake {
             runner: at("runner"),
             data_dir: at("data/engine"),
             owner: None,
+            several: Ok(()),
         };
         let fake = Self { dir, host };
         fake.write("tun", "");
@@ -88,6 +89,17 @@ async fn a_computer_that_has_everything() {
             .detail
             .contains("bubblewrap 0.11.0")
     );
+}
+
+#[tokio::test]
+async fn a_user_without_ids_is_told_how_to_get_some() {
+    let mut fake = Fake::new();
+    fake.host.several = Err("there are none".to_owned());
+    let found = fake.look("owners").await;
+    assert_eq!(found.grade, Grade::Warning);
+    assert!(found.detail.contains("there are none"), "{found:?}");
+    let fix = found.fix.unwrap();
+    assert!(fix.contains("uidmap") && fix.contains("--add-subuids"));
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ impl Dir {
             fs::remove_file(self.at("exit.json")),
             fs::remove_file(&self.socket),
             fs::remove_dir_all(self.at("etc")),
-            super::remove_tree(&self.at("root")),
+            crate::trees::remove(&self.at("root")),
         ];
         for result in results {
             match result {

@@ -17,7 +17,7 @@ use super::{
     network,
     overlay::{self, Base},
     record::{Dir, Record},
-    watch,
+    several, watch,
 };
 use crate::{
     ImageRoot, KernelSpec, RuntimeError,
@@ -256,6 +256,7 @@ fn prepare(
     )?;
     Ok(LaunchPlan {
         become_user: sandbox.owner.map(|owner| (owner.uid, owner.gid)),
+        ids: several::ids(sandbox, spec),
         cgroups: Vec::new(),
         supervisor_cgroup: None,
         bubblewrap: sandbox.bubblewrap.clone(),

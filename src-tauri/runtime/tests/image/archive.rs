@@ -54,6 +54,13 @@ impl Layer {
         self
     }
 
+    pub(crate) fn mode(mut self, mode: u32) -> Self {
+        if let Some(last) = self.0.last_mut() {
+            last.mode = mode;
+        }
+        self
+    }
+
     fn with(mut self, kind: EntryType, name: &str, link: &str, text: Vec<u8>, mode: u32) -> Self {
         self.0.push(Entry {
             kind,

@@ -8,6 +8,7 @@
 
 mod archive;
 mod hostile;
+mod owners;
 mod session;
 #[path = "../support/mod.rs"]
 mod support;

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// A root made of one program that is all of them (Debian package `busybox-static`).
-fn busybox() -> Layer {
+pub(super) fn busybox() -> Layer {
     let program = fs::read("/bin/busybox").expect("the package busybox-static");
     let mut layer = Layer::default()
         .program("bin/busybox", program)
@@ -28,7 +28,8 @@ fn busybox() -> Layer {
         .directory("opt/old", 0o755)
         .file("opt/old/file", "x");
     for name in [
-        "sh", "cat", "ls", "id", "echo", "rm", "mkdir", "ln", "sleep", "test", "grep",
+        "sh", "cat", "ls", "id", "echo", "rm", "mkdir", "ln", "sleep", "test", "grep", "stat",
+        "chmod", "chown", "touch",
     ] {
         layer = layer.symlink(&format!("bin/{name}"), "busybox");
     }
@@ -36,24 +37,35 @@ fn busybox() -> Layer {
 }
 
 async fn image(world: &World) -> (Arc<ImageStore>, Content) {
+    let more = Layer::default().file("etc/release", "two layers");
+    image_of(world, &[busybox(), more]).await
+}
+
+pub(super) async fn image_of(world: &World, layers: &[Layer]) -> (Arc<ImageStore>, Content) {
     let limits = ImageLimits {
         keep_free: 0,
         ..ImageLimits::default()
     };
     let root = world.dir.path().join("data/images");
-    let images = Arc::new(ImageStore::open(root, world.sandbox.owner(), limits).unwrap());
-    let more = Layer::default().file("etc/release", "two layers");
-    let path = saved(world.dir.path(), "lab/busybox:1", &[busybox(), more]);
+    let images = Arc::new(ImageStore::open(root, world.sandbox.trees(), limits).unwrap());
+    let path = saved(world.dir.path(), "lab/busybox:1", layers);
     let imported = images.import(path, None).await.unwrap();
     assert_eq!(imported.name.as_deref(), Some("lab/busybox:1"));
     (images, imported.content)
 }
 
-fn root(images: &ImageStore, content: &Content) -> ImageRoot {
+pub(super) fn root(images: &ImageStore, content: &Content) -> ImageRoot {
     ImageRoot::Layers {
         directories: images.directories(content),
         dropped: content.dropped,
     }
+}
+
+/// Ends everything, and removes what only the engine can: it may belong to ids of nobody's.
+pub(super) async fn close(world: World, images: &Arc<ImageStore>) {
+    world.sandbox.sweep(&[]).await.unwrap();
+    images.collect(Vec::new(), Vec::new()).await.unwrap();
+    world.close().await;
 }
 
 #[tokio::test]
@@ -131,7 +143,7 @@ async fn a_session_changes_its_own_view_only_and_is_committed() {
         "{}",
         seen.stderr
     );
-    world.close().await;
+    close(world, &images).await;
 }
 
 #[tokio::test]
@@ -154,7 +166,7 @@ async fn without_overlays_the_files_are_shown_read_only() {
             .iter()
             .any(|it| it.code == NoticeCode::ImageReadOnly)
     );
-    world.close().await;
+    close(world, &images).await;
 }
 
 fn names(directory: &Path) -> Vec<String> {

@@ -108,7 +108,7 @@ fn unpacked(bytes: &[u8], check: impl FnOnce(&Path, Result<Unpacked, ImageError>
         keep_free: 0,
     };
     let mut budget = Budget::new(limits, folder.path());
-    let outcome = unpack(bytes, &layer, None, &mut budget);
+    let outcome = unpack(bytes, &layer, &Trees::default(), &mut budget);
     assert_eq!(fs::read(out.join("kept")).expect("still there"), OUTSIDE);
     assert_eq!(fs::read_dir(&out).expect("still there").count(), 1);
     assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 2);
