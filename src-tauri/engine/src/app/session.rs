@@ -165,7 +165,7 @@ pub(crate) async fn end(
     } else {
         &[Event::Terminate]
     };
-    app.commits.let_end(session, forced)?;
+    let _stopping = app.commits.let_end(session, forced)?;
     let moved = advance(app, session.id, event, reason, move |session, _| {
         session
             .terminate_reason

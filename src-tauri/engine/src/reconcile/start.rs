@@ -12,11 +12,11 @@ use protocol::slots::{CPU, MEM};
 use runtime::{
     Batch, Cluster, Dotfile, ImageRoot, Kernel, KernelSpec, Limits, Mount, RuntimeError,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::failure::{failed, forget};
 use super::{IDLE, InHand, Work, image, insist, restart, watch};
 use crate::app;
-use crate::app::session::chain;
 use crate::app::transition::advance;
 use crate::app::{image_container, session_environment};
 use crate::error::Problem;
@@ -59,9 +59,8 @@ async fn start(work: Work, session: Session, in_hand: InHand) {
     let events = match image::bring(app, &session).await {
         Ok(events) => events,
         Err(image::Missing::Ended) => return drop(in_hand),
-        Err(image::Missing::Failed(text)) => {
-            tracing::warn!(session = %session.id, error = text, "no image");
-            failed(app, &session, &text).await;
+        Err(image::Missing::Failed(why)) => {
+            failed(&work, &session, why).await;
             return drop(in_hand);
         }
     };
@@ -81,11 +80,7 @@ async fn start(work: Work, session: Session, in_hand: InHand) {
     if let Some(Some((session, rows))) = creating {
         match make(app, &session, &rows).await {
             Ok(kernels) => ready(&work, &session, kernels).await,
-            Err(error) => {
-                let text = chain(&error);
-                tracing::warn!(session = %session.id, error = text, "did not start");
-                failed(app, &session, &text).await;
-            }
+            Err(error) => failed(&work, &session, error.into()).await,
         }
     }
     drop(in_hand);
@@ -108,13 +103,23 @@ pub(super) async fn together<F>(
 where
     F: Future<Output = Result<Arc<dyn Kernel>, RuntimeError>>,
 {
+    let mut failed = None;
     let mut specs = specs.into_iter();
     let main = specs
         .next()
         .ok_or_else(|| RuntimeError::Invalid("the session has no kernel".to_owned()))?;
     let mut kernels = vec![start(main).await?];
-    kernels.extend(futures_util::future::try_join_all(specs.map(start)).await?);
-    Ok(kernels)
+    // Each to its end, also when another failed: one that is cut off is nobody's.
+    for started in futures_util::future::join_all(specs.map(start)).await {
+        match started {
+            Ok(kernel) => kernels.push(kernel),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    match failed {
+        None => Ok(kernels),
+        Some(error) => Err(error),
+    }
 }
 
 /// The orders for all kernels of a session.
@@ -164,7 +169,7 @@ pub(super) async fn ready(work: &Work, session: &Session, kernels: Vec<Arc<dyn K
     }
     let id = session.id;
     let running = insist(app, |app| async move {
-        advance(&app, id, &[Event::Started], "", |_, _| {}).await
+        advance(&app, id, &[Event::Started], "", forget).await
     })
     .await;
     if let Some(Some(_)) = running {
@@ -174,25 +179,6 @@ pub(super) async fn ready(work: &Work, session: &Session, kernels: Vec<Arc<dyn K
             watch::attach(work, session.id, kernel);
         }
     }
-}
-
-async fn failed(app: &App, session: &Session, text: &str) {
-    let error = json!({ "src": "agent", "name": "KernelCreationFailed", "repr": text });
-    let id = session.id;
-    insist(app, |app| {
-        let error = error.clone();
-        async move {
-            let edit = move |session: &mut Session, kernels: &mut [KernelRow]| {
-                session.status_data["error"] = error.clone();
-                for kernel in kernels {
-                    kernel.status_data["error"] = error.clone();
-                }
-            };
-            advance(&app, id, &[Event::ForceTerminated], "failed-to-start", edit).await
-        }
-    })
-    .await;
-    app.nudge.schedule.notify_one();
 }
 
 /// What a session has from its owner.
