@@ -102,7 +102,7 @@ pub(super) async fn failed(work: &Work, session: &Session, failure: Failure) {
         &[Event::Terminate]
     } else {
         // It gives its place back only when nothing of it is left there.
-        if !is_cleared(app, id).await {
+        if !is_done(app, id, clear).await {
             return;
         }
         let doublings = u32::try_from(tries - 1).unwrap_or_default();
@@ -133,9 +133,12 @@ pub(super) async fn failed(work: &Work, session: &Session, failure: Failure) {
     app.nudge.schedule.notify_one();
 }
 
-/// Ends and removes what a start has made of a session, however often that has to be tried. `false`
-/// when it is being ended anyway, or the engine stops.
-async fn is_cleared(app: &App, id: Uuid) -> bool {
+/// Does `work` with the kernels of a session, however often that has to be tried. `false` when the
+/// session is being ended anyway, or the engine stops.
+pub(super) async fn is_done<F>(app: &App, id: Uuid, work: F) -> bool
+where
+    F: AsyncFn(&App, &[KernelRow]) -> Result<(), RuntimeError>,
+{
     loop {
         let found = insist(app, |app| async move {
             let look = move |db: &_| -> Result<_, Problem> {
@@ -150,10 +153,10 @@ async fn is_cleared(app: &App, id: Uuid) -> bool {
         if session.status.is_terminal() || session.status == SessionStatus::Terminating {
             return false;
         }
-        match clear(app, &rows).await {
+        match work(app, &rows).await {
             Ok(()) => return true,
             Err(error) => {
-                tracing::warn!(session = %id, error = chain(&error), "half-made");
+                tracing::warn!(session = %id, error = chain(&error), "not at an end yet");
             }
         }
         tokio::select! {
@@ -165,6 +168,19 @@ async fn is_cleared(app: &App, id: Uuid) -> bool {
 
 /// Ends and removes what a start has made of kernels.
 pub(super) async fn clear(app: &App, rows: &[KernelRow]) -> Result<(), RuntimeError> {
+    end(app, rows, Duration::ZERO).await?;
+    for row in rows {
+        app.runtime.remove(row.id).await?;
+    }
+    Ok(())
+}
+
+/// Ends what runs of kernels, which may take `grace` to do so by themselves.
+pub(super) async fn end(
+    app: &App,
+    rows: &[KernelRow],
+    grace: Duration,
+) -> Result<(), RuntimeError> {
     for row in rows {
         let running = match app.kernels.get(row.id) {
             Some(kernel) => Some(kernel),
@@ -173,9 +189,8 @@ pub(super) async fn clear(app: &App, rows: &[KernelRow]) -> Result<(), RuntimeEr
         // Its watcher has nothing to say about the session any more.
         app.kernels.remove(row.id);
         if let Some(kernel) = running {
-            kernel.terminate(Duration::ZERO).await?;
+            kernel.terminate(grace).await?;
         }
-        app.runtime.remove(row.id).await?;
     }
     Ok(())
 }

@@ -23,6 +23,8 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+pub(crate) use watch::AGAINST_WILL;
+
 use crate::error::Problem;
 use crate::state::App;
 

@@ -23,7 +23,7 @@ pub(super) const HOST_RESTARTED: &str = "host-restarted";
 pub(super) const SELF_TERMINATED: &str = "self-terminated";
 
 /// What begins a session's end against its owner's will: its home is kept for a while.
-pub(super) const AGAINST_WILL: [&str; 6] = [
+pub(crate) const AGAINST_WILL: [&str; 6] = [
     HOST_RESTARTED,
     SELF_TERMINATED,
     RESTART_FAILED,

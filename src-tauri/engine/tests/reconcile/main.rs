@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod commit;
 mod recover;
 mod scripted;
 

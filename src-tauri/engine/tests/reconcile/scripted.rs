@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub(crate) struct Scripted {
     pub(crate) unknown: AtomicU32,
     /// Whether kernels go on when they are to end.
     pub(crate) holds_on: watch::Sender<bool>,
+    /// Where kernels keep what they changed of their images.
+    pub(crate) changes: Mutex<Option<PathBuf>>,
     /// Kernels that run.
     pub(crate) running: Mutex<HashMap<KernelId, Arc<Puppet>>>,
 }
@@ -37,6 +40,7 @@ pub(crate) struct Puppet {
     id: KernelId,
     ended: watch::Sender<bool>,
     holds_on: watch::Receiver<bool>,
+    changes: Option<PathBuf>,
 }
 
 /// One less, unless there is none left.
@@ -93,6 +97,7 @@ impl Runtime for Scripted {
             id: spec.kernel_id,
             ended: watch::Sender::new(false),
             holds_on: self.holds_on.subscribe(),
+            changes: self.changes.lock().unwrap().clone(),
         });
         self.running
             .lock()
@@ -139,6 +144,10 @@ fn no<T>() -> Answer<T> {
 impl Kernel for Puppet {
     fn id(&self) -> KernelId {
         self.id
+    }
+
+    fn changes(&self) -> Option<PathBuf> {
+        self.changes.clone()
     }
 
     async fn wait(&self) -> Exit {
