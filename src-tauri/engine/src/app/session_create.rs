@@ -187,10 +187,12 @@ fn enqueue(
     let agents = designated(tx, caller, request)?;
     let signer = owner(tx, caller, request.owner_access_key.as_deref())?;
     let (owner, keypair) = (signer.user.as_ref(), signer.keypair.as_ref());
-    if request.domain != owner.domain || store::domain::get(tx, &request.domain)?.is_none() {
-        return Err(Problem::not_found("domain", "domain_read_not-found")
-            .msg(format!("You are not in the domain '{}'.", request.domain)));
-    }
+    let domain = store::domain::get(tx, &request.domain)?
+        .filter(|domain| domain.name == owner.domain)
+        .ok_or_else(|| {
+            Problem::not_found("domain", "domain_read_not-found")
+                .msg(format!("You are not in the domain '{}'.", request.domain))
+        })?;
     let project = store::project::of_user(tx, owner.id)?
         .into_iter()
         .filter(|project| project.is_active)
@@ -224,6 +226,14 @@ fn enqueue(
             Problem::not_found("image reference", "image_read_internal-error")
                 .msg(format!("Unknown image reference: {}", request.image))
         })?;
+    if !super::image::is_allowed(&image, &domain) {
+        return Err(
+            Problem::not_found("image reference", "image_read_internal-error").msg(format!(
+                "unknown alias or disallowed registry: {}",
+                request.image
+            )),
+        );
+    }
     let needs = ImageNeeds::of(&image)?;
     let mounts = session_mount::resolve(tx, owner.id, &request.config)?;
     for mount in &mounts {
@@ -311,13 +321,7 @@ fn enqueue(
         created_at: now,
         terminated_at: None,
     };
-    // The limits are those of the owner's main keypair, whichever the request is signed with.
-    let main = match &owner.main_access_key {
-        Some(access_key) => store::keypair::get(tx, access_key)?,
-        None => None,
-    };
-    let limiting = main.map_or_else(|| keypair.resource_policy.clone(), |it| it.resource_policy);
-    let policy = store::policy::get(tx, &limiting)?
+    let policy = session_check::policy_of(tx, owner, Some(keypair))?
         .ok_or_else(|| Problem::internal("The keypair's resource policy is missing."))?;
     let mine = Filter {
         user: Some(owner.id),

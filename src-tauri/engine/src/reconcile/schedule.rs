@@ -19,7 +19,7 @@ use super::{IDLE, Work, gpu, reason};
 use crate::app::fair_share;
 use crate::app::resource_group::nodes_of;
 use crate::app::session::runtime_problem;
-use crate::app::session_check::{WAITING, capacity};
+use crate::app::session_check::{WAITING, capacity, policy_of};
 use crate::app::transition::advance;
 use crate::error::Problem;
 use crate::state::App;
@@ -304,13 +304,8 @@ fn user_account(db: &Connection, id: Uuid) -> Result<Account, Problem> {
             ..live()
         },
     )?;
-    let access_key = store::user::get(db, id)?.and_then(|user| user.main_access_key);
-    let keypair = match access_key {
-        Some(access_key) => store::keypair::get(db, &access_key)?,
-        None => None,
-    };
-    let policy = match keypair {
-        Some(keypair) => store::policy::get(db, &keypair.resource_policy)?,
+    let policy = match store::user::get(db, id)? {
+        Some(user) => policy_of(db, &user, None)?,
         None => None,
     };
     let Some(policy) = policy else {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::rusqlite::Connection;
+use protocol::api::image::LABEL_SERVICE_PORTS;
 use protocol::service_port::ServicePort;
 use protocol::session::{Event, SessionStatus};
 use protocol::slots::{CPU, MEM};
@@ -181,21 +182,27 @@ pub(super) async fn ready(work: &Work, session: &Session, kernels: Vec<Arc<dyn K
     }
 }
 
-/// What a session has from its owner.
+/// What a session has from its owner and its image.
 #[derive(Default)]
 struct Own {
     user: Option<User>,
     ssh_public_key: Option<String>,
     dotfiles: Vec<Dotfile>,
+    /// The image's own words.
+    service_ports: String,
 }
 
 impl Own {
     fn of(db: &Connection, session: &Session) -> Result<Self, Problem> {
         let keypair = store::keypair::get(db, &session.access_key)?;
+        let image = store::image::by_name(db, &session.image, &session.architecture)?;
         let files =
             app::dotfile::of_session(db, &session.domain, session.project, &session.access_key)?;
         Ok(Self {
             user: store::user::get(db, session.user)?,
+            service_ports: image
+                .and_then(|mut image| image.labels.remove(LABEL_SERVICE_PORTS))
+                .unwrap_or_default(),
             ssh_public_key: keypair.and_then(|keypair| keypair.ssh_public_key),
             dotfiles: files
                 .into_iter()
@@ -240,7 +247,7 @@ fn spec(
             pids: MAX_PROCESSES,
         },
         gpus: row.gpus.clone(),
-        environ: environ(session, row, rows, own.user.as_ref()),
+        environ: environ(session, row, rows, own),
         mounts,
         service_ports: row
             .service_ports
@@ -297,7 +304,7 @@ fn environ(
     session: &Session,
     row: &KernelRow,
     rows: &[KernelRow],
-    owner: Option<&User>,
+    own: &Own,
 ) -> BTreeMap<String, String> {
     let join = |parts: Vec<String>| parts.join(",");
     let cores = session.requested_slots.get(CPU).floor().to_string();
@@ -306,14 +313,6 @@ fn environ(
     if subs > 0 {
         replicas.push(format!("sub:{subs}"));
     }
-    let label_ports = row.service_ports.iter().filter_map(|service| {
-        Some(format!(
-            "{}:{}:{}",
-            service.name,
-            service.protocol,
-            service.ports.first()?
-        ))
-    });
     let mut environ = BTreeMap::new();
     for variable in ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NPROC"] {
         environ.insert(variable.to_owned(), cores.clone());
@@ -322,7 +321,7 @@ fn environ(
     let mut set = |name: &str, value: String| {
         environ.insert(name.to_owned(), value);
     };
-    if let Some(owner) = owner {
+    if let Some(owner) = &own.user {
         set("BACKENDAI_USER_UUID", owner.id.to_string());
         set("BACKENDAI_USER_EMAIL", owner.email.clone());
         set("BACKENDAI_USER_NAME", owner.username.clone());
@@ -346,7 +345,7 @@ fn environ(
         "BACKENDAI_PREOPEN_PORTS",
         join(session.preopen_ports.iter().map(u16::to_string).collect()),
     );
-    set("BACKENDAI_SERVICE_PORTS", join(label_ports.collect()));
+    set("BACKENDAI_SERVICE_PORTS", own.service_ports.clone());
     let targets: Vec<_> = session
         .mounts
         .iter()
