@@ -99,6 +99,11 @@ impl Activity {
         })
     }
 
+    /// Milliseconds of the clock that nobody sets.
+    pub(crate) fn steady_millis(&self) -> i64 {
+        millis(self.steady)
+    }
+
     /// Forgets all sessions but these.
     pub(crate) fn keep(&self, live: impl Fn(Uuid) -> bool) {
         self.sessions

@@ -55,6 +55,7 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
     }
     let metrics = measure(app, &seen.sessions).await;
     let now = (app.clock)().as_millisecond();
+    let steady = app.activity.steady_millis();
     let mut reports = HashMap::new();
     for (one, kernels) in &seen.sessions {
         if waited_too_long(one, &seen, now) {
@@ -75,6 +76,7 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
             running_since: entered(one, SessionStatus::Running),
             access: app.activity.of(one.id),
             now,
+            steady,
         };
         let sample = sample(&seen.settings, one, kernels, &metrics);
         let verdicts = app.idle.judge(one.id, &facts, sample);

@@ -79,6 +79,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) running_since: Option<i64>,
     pub(crate) access: Option<Access>,
     pub(crate) now: i64,
+    /// The same moment on a clock that nobody sets.
+    pub(crate) steady: i64,
 }
 
 impl Facts<'_> {
@@ -154,7 +156,10 @@ impl Facts<'_> {
             .created
             .max(self.user_grace_end())
             .saturating_add(millis(self.settings.initial_grace));
-        Some(window.judge(self.settings, length, grace_end, self.now, sample))
+        // Samples age on the steady clock: one that is set would make the window full at once.
+        let grace_left = grace_end.saturating_sub(self.now);
+        let grace_end = self.steady.saturating_add(grace_left);
+        Some(window.judge(self.settings, length, grace_end, self.steady, sample))
     }
 
     /// What all checkers that are switched on say; `window` remembers this session's use.
@@ -291,6 +296,7 @@ mod tests {
             running_since: Some(HOUR),
             access: None,
             now: HOUR,
+            steady: HOUR,
         }
     }
 
