@@ -53,6 +53,7 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
             false
         }
     });
+    let rows: HashMap<Uuid, &Session> = waiting.iter().map(|row| (row.id, row)).collect();
     for group in groups {
         let mine: Vec<_> = waiting
             .iter()
@@ -70,7 +71,7 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
         app.queues.set(name, queue.collect());
         let mut notes = Vec::new();
         for Decision { session, outcome } in decisions {
-            let Some(row) = waiting.iter().find(|row| row.id == session) else {
+            let Some(row) = rows.get(&session) else {
                 continue;
             };
             match outcome {

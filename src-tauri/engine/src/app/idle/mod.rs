@@ -334,6 +334,37 @@ mod tests {
     }
 
     #[test]
+    fn use_is_judged_some_time_after_the_request() {
+        let settings = Settings {
+            utilization: true,
+            initial_grace: 300.0,
+            thresholds: vec![settings::Threshold {
+                metric: "mem".to_owned(),
+                resource: "mem".to_owned(),
+                average: 50.0,
+            }],
+            ..Settings::default()
+        };
+        let mut facts = facts(&settings);
+        let mut window = Window::default();
+        let mut judge = |facts: &Facts<'_>| {
+            let sample = [("mem".to_owned(), 1.0)].into();
+            facts.utilization(&mut window, Some(sample)).unwrap()
+        };
+        facts.created = HOUR - 100_000;
+        assert_eq!(judge(&facts).remaining, Some(200.0 + 600.0));
+        facts.created = HOUR - 301_000;
+        assert_eq!(judge(&facts).remaining, Some(600.0));
+        // A day by the clock that is set is no time.
+        facts.now += 24 * HOUR;
+        facts.steady += 15_000;
+        assert_eq!(judge(&facts).remaining, Some(585.0));
+        assert!(!judge(&facts).idle);
+        facts.steady += 600_000;
+        assert!(judge(&facts).idle);
+    }
+
+    #[test]
     fn silence_is_counted_from_the_last_exchange() {
         let settings = Settings::default();
         let mut facts = facts(&settings);
