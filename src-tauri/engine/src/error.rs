@@ -57,6 +57,11 @@ impl Problem {
         self.body.text()
     }
 
+    /// Whether what was asked for can't be done, rather than that it could not be done now.
+    pub(crate) fn is_askers(&self) -> bool {
+        self.status.is_client_error()
+    }
+
     /// `<domain>_<operation>_<detail>`.
     pub(crate) fn code(&self) -> &str {
         self.body.error_code.as_deref().unwrap_or_default()

@@ -24,8 +24,8 @@ mod stream;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
 use db::{Database, DbError, Durability};
@@ -51,8 +51,22 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where sessions run.
     pub runtime: Arc<dyn Runtime>,
-    /// Reads the time.
+    /// Reads the time of day.
     pub clock: fn() -> jiff::Timestamp,
+    /// Reads a clock that nobody sets: the time since some moment. [`steady`] unless a test has
+    /// another.
+    pub steady: fn() -> Duration,
+    /// How long a session waits after its first failed start; twice as long after each other one.
+    pub start_pause: Duration,
+}
+
+/// How long a session waits after its first failed start, unless told otherwise.
+pub const START_PAUSE: Duration = Duration::from_secs(1);
+
+/// The time since this was asked first, whatever happens to the time of day.
+pub fn steady() -> Duration {
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    BEGIN.get_or_init(Instant::now).elapsed()
 }
 
 /// Why an engine did not start.
@@ -131,6 +145,8 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         listen,
         runtime,
         clock,
+        steady,
+        start_pause,
     } = options;
     if !listen.ip().is_loopback() {
         return Err(StartError::NotLoopback(listen));
@@ -196,7 +212,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         kernels: Kernels::default(),
         runs: app::execute::Runs::default(),
         events: events::Events::default(),
-        activity: activity::Activity::new(clock),
+        activity: activity::Activity::new(clock, steady),
         idle: app::idle::Idle::default(),
         measured: Measured::default(),
         nudge: Nudge::default(),
@@ -207,6 +223,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         data_dir: data_dir.clone(),
         endpoint: format!("http://{address}"),
         clock,
+        start_pause,
         stop: CancellationToken::new(),
     });
     let tasks = TaskTracker::new();

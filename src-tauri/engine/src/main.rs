@@ -101,6 +101,8 @@ async fn run(paths: Paths, listen: SocketAddr) -> Result<()> {
         listen,
         runtime,
         clock: jiff::Timestamp::now,
+        steady: engine::steady,
+        start_pause: engine::START_PAUSE,
     })
     .await
     .inspect_err(|error| tracing::error!(error = error as &dyn std::error::Error, "start"))?;

@@ -1,9 +1,11 @@
 //! What every request and every reconciler can reach.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use db::Database;
 use runtime::image::ImageStore;
@@ -68,6 +70,8 @@ pub(crate) struct Parts {
     pub(crate) endpoint: String,
     /// Reads the time.
     pub(crate) clock: fn() -> jiff::Timestamp,
+    /// How long a session waits after its first failed start; twice as long after each other one.
+    pub(crate) start_pause: Duration,
     /// Cancelled when the engine stops; sessions stay.
     pub(crate) stop: CancellationToken,
 }
@@ -193,35 +197,92 @@ impl Queues {
 
 /// What keeps the reconcilers from their work. They try again by themselves; who waits for them is
 /// told meanwhile.
-pub(crate) struct Trouble(watch::Sender<Option<Problem>>);
-
-impl Default for Trouble {
-    fn default() -> Self {
-        Self(watch::Sender::new(None))
-    }
+#[derive(Default)]
+pub(crate) struct Trouble {
+    /// Of each [`Source`] that has some.
+    known: watch::Sender<BTreeMap<u64, Problem>>,
+    next: AtomicU64,
 }
 
 impl Trouble {
-    pub(crate) fn set(&self, problem: Option<Problem>) {
-        self.0.send_if_modified(|now| {
-            let changed = now.is_some() != problem.is_some();
-            *now = problem;
-            changed
-        });
+    /// One who may have trouble, whatever the others have.
+    pub(crate) fn source(&self) -> Source<'_> {
+        Source {
+            trouble: self,
+            id: self.next.fetch_add(1, Ordering::Relaxed),
+        }
     }
 
-    /// Resolves when there is trouble.
+    /// Resolves when anybody has trouble.
     pub(crate) async fn arises(&self) -> Problem {
-        let mut watched = self.0.subscribe();
+        let mut watched = self.known.subscribe();
         let found = watched
-            .wait_for(Option::is_some)
+            .wait_for(|known| !known.is_empty())
             .await
             .ok()
-            .and_then(|problem| problem.clone());
+            .and_then(|known| known.values().next().cloned());
         match found {
             Some(problem) => problem,
             // The engine itself holds the other end.
             None => std::future::pending().await,
         }
+    }
+}
+
+/// One who may have trouble; has none any more when dropped.
+pub(crate) struct Source<'a> {
+    trouble: &'a Trouble,
+    id: u64,
+}
+
+impl Source<'_> {
+    /// There is trouble.
+    pub(crate) fn has(&self, problem: Problem) {
+        self.trouble.known.send_if_modified(|known| {
+            let first = known.is_empty();
+            known.insert(self.id, problem);
+            first
+        });
+    }
+
+    /// There is none any more.
+    pub(crate) fn is_over(&self) {
+        self.trouble
+            .known
+            .send_if_modified(|known| known.remove(&self.id).is_some());
+    }
+}
+
+impl Drop for Source<'_> {
+    fn drop(&mut self) {
+        self.is_over();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn has_trouble(trouble: &Trouble) -> bool {
+        tokio::select! {
+            biased;
+            _ = trouble.arises() => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_trouble_of_one_stays_when_another_recovers() {
+        let trouble = Trouble::default();
+        let (one, other) = (trouble.source(), trouble.source());
+        assert!(!has_trouble(&trouble).await);
+        one.has(Problem::internal("the disk is full"));
+        other.is_over();
+        assert!(has_trouble(&trouble).await);
+        other.has(Problem::internal("the disk is full"));
+        one.is_over();
+        assert!(has_trouble(&trouble).await);
+        drop(other);
+        assert!(!has_trouble(&trouble).await);
     }
 }

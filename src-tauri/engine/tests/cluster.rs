@@ -11,7 +11,6 @@ mod program;
 mod support;
 
 use program::Program;
-use reqwest::Method;
 use serde_json::{Value, json};
 use support::slug;
 
@@ -94,11 +93,10 @@ async fn a_session_of_two_kernels() {
     assert_eq!(said, (0, "sub1\n".to_owned()));
 
     // When one of them ends by itself, all of them do.
-    engine.shell("pair", "ssh sub1 'kill -9 1' ; true").await;
-    let (status, body) = engine.call(Method::DELETE, "/session/pair", None).await;
-    assert_eq!(status, 200, "{body}");
+    let sub = found[1]["id"].as_str().unwrap();
+    engine.kill_kernel(sub);
     let info = engine.until(id, "TERMINATED").await;
-    assert_eq!(info["statusInfo"], "user-requested");
+    assert_eq!(info["statusInfo"], "self-terminated", "{info}");
     let found = kernels(&engine, id).await;
     assert!(found.iter().all(|kernel| kernel["status"] == "TERMINATED"));
 }

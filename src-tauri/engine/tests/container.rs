@@ -51,6 +51,17 @@ async fn an_image_of_the_container_engine_is_a_container() {
     let said = engine.shell("boxed", "cat state").await;
     assert_eq!(said, (0, "x\n".to_owned()));
 
+    // Started again it is another container with the same home.
+    engine.shell("boxed", "sleep 1000 > /dev/null 2>&1 &").await;
+    let (status, body) = engine.call(Method::PATCH, "/session/boxed", None).await;
+    assert_eq!(status, 204, "{body}");
+    let said = engine
+        .shell("boxed", "cat state; cat /proc/[0-9]*/comm")
+        .await;
+    assert!(said.1.starts_with("x\n"), "{said:?}");
+    assert!(!said.1.contains("sleep"), "{said:?}");
+    assert_eq!(podman.containers().len(), 1);
+
     let (status, body) = engine.call(Method::DELETE, "/session/boxed", None).await;
     assert_eq!(status, 200, "{body}");
     let info = engine.until(id, "TERMINATED").await;

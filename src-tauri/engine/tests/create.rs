@@ -78,18 +78,6 @@ async fn refusals_say_why() {
             "exceeding the keypair limit of 16",
         ),
         (
-            body("zero", resources(1.into(), 0.into())),
-            400,
-            "invalid-api-params",
-            "image minimum",
-        ),
-        (
-            body("nocpu", resources(0.into(), "2g".into())),
-            400,
-            "invalid-api-params",
-            "image minimum",
-        ),
-        (
             body("half", resources("1.5".into(), "2g".into())),
             400,
             "invalid-api-params",
@@ -186,6 +174,67 @@ async fn refusals_say_why() {
     .query_row("SELECT count(*) FROM session", [], |row| row.get(0))
     .unwrap();
     assert_eq!(sessions, 0, "a refused session leaves no row");
+    engine.stop().await;
+}
+
+/// What is left out, zero or too little is raised to what the image needs.
+#[tokio::test]
+async fn images_get_what_they_need() {
+    let engine = TestEngine::start(Arc::new(NoKernels)).await;
+    // This computer's own image needs a core and 64 MiB beside the shared memory.
+    for (name, resources, mem) in [
+        ("nothing-said", json!({}), 128_u64 << 20),
+        ("nothing-asked", json!({ "cpu": 0, "mem": 0 }), 128 << 20),
+        ("too-little", json!({ "cpu": "1", "mem": "70m" }), 128 << 20),
+        ("enough", json!({ "cpu": 1, "mem": "1g" }), 1 << 30),
+    ] {
+        let config = json!({ "resources": resources });
+        let (status, made) = engine.post("/session", body(name, config)).await;
+        assert_eq!(status, 201, "{name}: {made}");
+        let target = format!("/session/{}", made["sessionId"].as_str().unwrap());
+        let (_, info) = engine.get(&target).await;
+        let told = format!("{{'cpu': '1', 'mem': '{mem}'}}");
+        assert_eq!(info["requestedSlots"], told, "{name}");
+    }
+
+    // One that needs a GPU is not for a computer without.
+    let path = data_dir(&engine.home).join("engine.db");
+    let database = db::connect(&path, db::Durability::Full).unwrap();
+    let change = "UPDATE image SET labels =
+        json_set(labels, '$.\"ai.backend.resource.min.cuda.device\"', '1')";
+    database.execute_batch(change).unwrap();
+    let (status, answer) = engine
+        .post("/session", body("no-gpu", json!({ "resources": {} })))
+        .await;
+    assert_eq!((status, slug(&answer)), (400, "invalid-api-params"));
+    let msg = answer["msg"].as_str().unwrap();
+    assert!(
+        msg.contains("requires resource slot(s) [\"cuda.device\"]"),
+        "{msg}"
+    );
+
+    // Nor is one whose registry the domain does not allow for anybody.
+    let change = "UPDATE image SET registry = 'far.example', name = 'far.example/lab/it:1',
+        labels = json_remove(labels, '$.\"ai.backend.resource.min.cuda.device\"')";
+    database.execute_batch(change).unwrap();
+    let mut request = body("far-away", json!({ "resources": {} }));
+    request["image"] = json!("far.example/lab/it:1");
+    let (status, answer) = engine.post("/session", request.clone()).await;
+    assert_eq!(
+        (status, slug(&answer)),
+        (404, "object-not-found"),
+        "{answer}"
+    );
+    assert!(
+        answer["msg"].to_string().contains("disallowed registry"),
+        "{answer}"
+    );
+    let registry = json!({ "url": "https://far.example", "registry_name": "far.example",
+        "type": "docker" });
+    let (status, answer) = engine.post("/container-registries", registry).await;
+    assert_eq!(status, 201, "{answer}");
+    let (status, answer) = engine.post("/session", request).await;
+    assert_eq!(status, 201, "{answer}");
     engine.stop().await;
 }
 

@@ -19,7 +19,7 @@ use reqwest::Method;
 use runtime::Runtime;
 use runtime::sandbox::{Sandbox, SandboxConfig};
 use serde_json::{Value, json};
-use support::{CLOCK, TestEngine, VERSION, clock, data_dir, runner};
+use support::{CLOCK, PASSED, TestEngine, VERSION, clock, data_dir, runner};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 struct World {
@@ -45,6 +45,13 @@ impl World {
         CLOCK.store(Timestamp::now().as_second(), Ordering::SeqCst);
     }
 
+    /// Lets time go by.
+    fn pass(seconds: u32) {
+        CLOCK.fetch_add(seconds.into(), Ordering::SeqCst);
+        PASSED.fetch_add(seconds.into(), Ordering::SeqCst);
+    }
+
+    /// Sets the time of day.
     fn jump(seconds: i64) {
         CLOCK.fetch_add(seconds, Ordering::SeqCst);
     }
@@ -150,7 +157,7 @@ async fn silence(world: &World) {
     // While somebody is connected nothing counts, until nothing goes through for long.
     world.set("app-streaming-packet-timeout", json!("1h")).await;
     let socket = connect(world, &id).await;
-    World::jump(1800);
+    World::pass(1800);
     world
         .until(&id, |info| {
             info["idleChecks"]["network_timeout"]["remaining"].is_null()
@@ -161,15 +168,29 @@ async fn silence(world: &World) {
         .until(&id, |info| about(remaining(info, "network_timeout"), 600.0))
         .await;
     // To ask something of it is an exchange as well.
-    World::jump(500);
+    World::pass(500);
     let run = json!({ "mode": "batch", "options": { "exec": "echo work > result" } });
     let (status, body) = world.engine.post(&format!("/session/{id}"), run).await;
     assert_eq!(status, 200, "{body}");
-    World::jump(500);
+    World::pass(500);
     world
         .until(&id, |info| about(remaining(info, "network_timeout"), 100.0))
         .await;
-    World::jump(200);
+    // A clock that is set, forward and back, makes nobody idle.
+    let life = 10 * 86_400;
+    world.policy("max_session_lifetime", life);
+    let mut set = 0;
+    for seconds in [86_400, -86_400] {
+        World::jump(seconds);
+        set += seconds;
+        let left = f64::from(i32::try_from(life - 2800 - set).unwrap());
+        let info = world
+            .until(&id, |info| about(remaining(info, "session_lifetime"), left))
+            .await;
+        assert!(about(remaining(&info, "network_timeout"), 100.0), "{info}");
+    }
+    world.policy("max_session_lifetime", 0);
+    World::pass(200);
     let info = world
         .until(&id, |info| info["status"] == "TERMINATED")
         .await;
@@ -183,7 +204,7 @@ async fn silence(world: &World) {
         support::answer(request.send().await.unwrap()).await
     };
     assert_eq!(read().await, (200, json!("work\n")));
-    World::jump(8 * 86_400);
+    World::pass(8 * 86_400);
     let deadline = Instant::now() + Duration::from_secs(120);
     while read().await.0 == 200 {
         assert!(Instant::now() < deadline, "the home is still there");
@@ -231,7 +252,7 @@ async fn lifetime(world: &World) {
         })
         .await;
     assert_eq!(info["status"], "RUNNING", "{info}");
-    World::jump(3700);
+    World::pass(3700);
     let info = world
         .until(&id, |info| info["status"] == "TERMINATED")
         .await;
@@ -261,7 +282,7 @@ async fn hardly_used(world: &World) {
     // Looks that come close together are one: time goes on until enough of them are made.
     let info = world
         .until(&id, |info| {
-            World::jump(15);
+            World::pass(15);
             info["status"] == "TERMINATED"
         })
         .await;

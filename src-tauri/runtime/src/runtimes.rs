@@ -72,9 +72,7 @@ impl Runtime for Runtimes {
 
     async fn restart(&self, spec: KernelSpec) -> Result<Arc<dyn Kernel>, RuntimeError> {
         match self.containers_of(spec.kernel_id) {
-            Some(_) => Err(RuntimeError::Invalid(
-                "a container can't be started again in the home that it left".to_owned(),
-            )),
+            Some(containers) => containers.restart(&spec).await,
             None => self.sandbox.restart(spec).await,
         }
     }

@@ -14,8 +14,6 @@ use crate::snapshot::Session;
 
 /// Seconds of a day.
 pub const DAY: i64 = 86_400;
-/// Usage is cut into slices of this many seconds, aligned to the clock.
-pub const SLICE: i64 = 300;
 
 /// How a resource group counts usage (`fair_share_spec`).
 #[derive(Debug, Clone, PartialEq)]
@@ -133,21 +131,17 @@ fn decayed(spec: &Spec, buckets: &[Bucket]) -> BTreeMap<String, f64> {
     sums
 }
 
-/// Cuts the seconds from `begin` to `end` (since 1970) at days and at the slices of the clock:
-/// (the day since 1970, seconds).
-pub fn slices(begin: i64, end: i64) -> Vec<(i64, i64)> {
-    let mut cut: Vec<(i64, i64)> = Vec::new();
-    let mut from = begin;
-    while from < end {
-        let to = ((from.div_euclid(SLICE) + 1) * SLICE).min(end);
-        let day = from.div_euclid(DAY);
-        match cut.last_mut() {
-            Some((last, seconds)) if *last == day => *seconds += to - from,
-            _ => cut.push((day, to - from)),
-        }
-        from = to;
+/// Cuts the seconds from `begin` to `end` (since 1970) at midnight: (the day since 1970, seconds).
+pub fn days(begin: i64, end: i64) -> Vec<(i64, i64)> {
+    if begin >= end {
+        return Vec::new();
     }
-    cut
+    (begin.div_euclid(DAY)..=(end - 1).div_euclid(DAY))
+        .map(|day| {
+            let from = begin.max(day * DAY);
+            (day, end.min((day + 1) * DAY) - from)
+        })
+        .collect()
 }
 
 /// Everybody's factors.
@@ -236,8 +230,8 @@ mod tests {
 
     #[test]
     fn time_is_cut_at_midnight() {
-        assert_eq!(slices(10, 10), []);
-        assert_eq!(slices(100, 400), [(0, 300)]);
-        assert_eq!(slices(DAY - 10, DAY + 700), [(0, 10), (1, 700)]);
+        assert_eq!(days(10, 10), []);
+        assert_eq!(days(100, 400), [(0, 300)]);
+        assert_eq!(days(DAY - 10, DAY + 700), [(0, 10), (1, 700)]);
     }
 }

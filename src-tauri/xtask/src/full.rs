@@ -17,12 +17,13 @@ const PROGRAMS: &[&str] = &[
     "gangway-runner",
 ];
 
-/// What is measured beside its peers, in one run each.
+/// What is measured, beside its peers where it has some, in one run each.
 const BENCHES: &[(&str, &[&str])] = &[
     ("sftp", &["mib=512", "files=2000", "rounds=3"]),
     ("sftp", &["delay=25", "mib=128", "files=100", "rounds=2"]),
     ("tunnel", &["--mib", "512", "--rounds", "3"]),
     ("pump", &["1024", "5"]),
+    ("cycle", &["25"]),
 ];
 
 /// Release builds, one package updated to the next, large counts, and the licence check by

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use db::rusqlite::Connection;
 use protocol::slots::ResourceSlots;
-use scheduler::fair_share::{Bucket, DAY, Factors, Share, Spec, share, slices};
+use scheduler::fair_share::{Bucket, DAY, Factors, Share, Spec, days, share};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -72,7 +72,7 @@ pub(crate) fn shares(
     for used in store::fair_share::used(db, group, At(since))? {
         let begin = used.begin.0.as_second().max(first_day * DAY);
         let end = used.end.map_or(now, |end| end.0.as_second());
-        for (day, seconds) in slices(begin, end) {
+        for (day, seconds) in days(begin, end) {
             usage.add(&used, now.div_euclid(DAY) - day, seconds);
         }
     }

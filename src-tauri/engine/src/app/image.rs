@@ -7,8 +7,10 @@ use protocol::api::image::{HOST_IMAGE, LABEL_CORECOUNT, LABEL_ROLE, LABEL_SERVIC
 use runtime::image::ImageError;
 use uuid::Uuid;
 
+use super::registry::LOCAL;
 use crate::error::Problem;
 use crate::state::App;
+use crate::store::domain::Domain;
 use crate::store::image::Image;
 use crate::store::{self, At};
 
@@ -186,6 +188,14 @@ pub(crate) fn image_problem(error: ImageError) -> Problem {
         | ImageError::Platform(_)
         | ImageError::TooLarge(_) => Problem::invalid_params(text),
     }
+}
+
+/// Whether a domain's sessions may use an image: what this computer has by itself is of no registry.
+pub(crate) fn is_allowed(image: &Image, domain: &Domain) -> bool {
+    let allowed = &domain.allowed_docker_registries;
+    image.registry == LOCAL
+        || super::image_pull::is_elsewhere(image)
+        || allowed.contains(&image.registry)
 }
 
 /// Changes labels of an image for good; no value: back to the image's own.

@@ -1,7 +1,8 @@
 //! A running session becomes an image of its owner's (protocol page "Semantics" §11).
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::http::StatusCode;
 use protocol::session::{SessionStatus, SessionType};
@@ -24,47 +25,106 @@ const LABEL_FEATURES: &str = "ai.backend.features";
 
 /// Sessions that are being made into images, so that they are not ended meanwhile.
 #[derive(Default)]
-pub(crate) struct Commits(Mutex<HashMap<Uuid, CancellationToken>>);
+pub(crate) struct Commits(Mutex<Hands>);
+
+#[derive(Default)]
+struct Hands {
+    /// Sessions that are being made into images.
+    commits: HashMap<Uuid, CancellationToken>,
+    /// Sessions that are being ended or started again at this moment, and by how many requests.
+    stopping: HashMap<Uuid, usize>,
+}
 
 impl Commits {
+    fn lock(&self) -> MutexGuard<'_, Hands> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether a session is being made into an image.
     pub(crate) fn has(&self, session: Uuid) -> bool {
-        let commits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        commits.contains_key(&session)
+        self.lock().commits.contains_key(&session)
     }
 
     /// Lets a session be ended: not while it is being made into an image, unless by force, which
-    /// breaks that off.
-    pub(crate) fn let_end(&self, session: &Session, forced: bool) -> Result<(), Problem> {
-        let commits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match commits.get(&session.id) {
-            Some(commit) if forced => {
-                commit.cancel();
-                Ok(())
+    /// breaks that off. No image is begun before what this gives is dropped.
+    pub(crate) fn let_end(&self, session: &Session, forced: bool) -> Result<Stopping<'_>, Problem> {
+        let mut hands = self.lock();
+        match hands.commits.get(&session.id) {
+            Some(commit) if forced => commit.cancel(),
+            Some(_) => {
+                return Err(busy(
+                    session,
+                    "Wait until that is done, or terminate it by force.",
+                ));
             }
-            Some(_) => Err(Problem::new(
-                StatusCode::CONFLICT,
-                "session-invalid-state",
-                "Session with Invalid State",
-                "session_generic_mismatch",
-            )
-            .msg(format!(
-                "The session {} is being saved as an image. Wait until that is done, or terminate \
-                 it by force.",
-                session.name
-            ))),
-            None => Ok(()),
+            None => {}
+        }
+        Ok(self.stopping(&mut hands, session.id))
+    }
+
+    /// Lets a session be started again: not while it is being made into an image. No image is begun
+    /// before what this gives is dropped.
+    pub(crate) fn let_restart(&self, session: &Session) -> Result<Stopping<'_>, Problem> {
+        let mut hands = self.lock();
+        if hands.commits.contains_key(&session.id) {
+            return Err(busy(session, "Wait until that is done."));
+        }
+        Ok(self.stopping(&mut hands, session.id))
+    }
+
+    fn stopping(&self, hands: &mut Hands, session: Uuid) -> Stopping<'_> {
+        *hands.stopping.entry(session).or_default() += 1;
+        Stopping {
+            commits: self,
+            session,
         }
     }
 
-    fn begin(&self, session: Uuid) -> Option<CancellationToken> {
-        let mut commits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if commits.contains_key(&session) {
-            return None;
+    fn begin(&self, session: Uuid) -> Result<CancellationToken, Problem> {
+        let mut hands = self.lock();
+        if hands.commits.contains_key(&session) {
+            return Err(Problem::bad_request(
+                "The session is being saved as an image already.",
+            ));
+        }
+        if hands.stopping.contains_key(&session) {
+            return Err(Problem::bad_request(
+                "The session is being ended or started again.",
+            ));
         }
         let token = CancellationToken::new();
-        commits.insert(session, token.clone());
-        Some(token)
+        hands.commits.insert(session, token.clone());
+        Ok(token)
+    }
+}
+
+fn busy(session: &Session, advice: &str) -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "session-invalid-state",
+        "Session with Invalid State",
+        "session_generic_mismatch",
+    )
+    .msg(format!(
+        "The session {} is being saved as an image. {advice}",
+        session.name
+    ))
+}
+
+/// While this lives, no image of the session is begun.
+pub(crate) struct Stopping<'a> {
+    commits: &'a Commits,
+    session: Uuid,
+}
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut count) = self.commits.lock().stopping.entry(self.session) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 }
 
@@ -76,13 +136,7 @@ struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let mut commits = self
-            .app
-            .commits
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        commits.remove(&self.session);
+        self.app.commits.lock().commits.remove(&self.session);
     }
 }
 
@@ -117,15 +171,13 @@ pub(crate) async fn commit(
             session.image
         ))
     })?;
-    let order = order(app, session, name).await?;
-    let stop = app
-        .commits
-        .begin(session.id)
-        .ok_or_else(|| Problem::bad_request("The session is being saved as an image already."))?;
+    let stop = app.commits.begin(session.id)?;
     let guard = Guard {
         app: app.clone(),
         session: session.id,
     };
+    // Looks at the session again: it may have ended just before the commit began.
+    let order = order(app, session, name).await?;
     Ok(background::start(
         app,
         session.user,
@@ -163,9 +215,13 @@ struct Order {
 
 /// What the image will be: checked and written in one look at the tables.
 async fn order(app: &App, session: &Session, name: &str) -> Result<Order, Problem> {
-    let (session, name) = (session.clone(), name.to_owned());
+    let (id, name) = (session.id, name.to_owned());
     app.store
         .read(move |db| -> Result<_, Problem> {
+            let session = store::session::get(db, id)?.ok_or_else(Problem::no_session)?;
+            if session.status != SessionStatus::Running {
+                return Err(session::not_ready(&session));
+            }
             let base = store::image_state::shown(db, session.id)?
                 .ok_or_else(|| Problem::internal("It is not known what the session is made of."))?;
             let owner = store::user::get(db, session.user)?.ok_or_else(Problem::no_session)?;

@@ -61,7 +61,8 @@ pub(crate) async fn get(app: &App, id: Uuid) -> Result<Registry, Problem> {
         .ok_or_else(not_found)
 }
 
-/// Adds one.
+/// Adds one. Whoever adds it means it to be used: every domain may have its images, until an
+/// administrator takes it from the domain's list.
 pub(crate) async fn add(app: &App, change: Change) -> Result<Registry, Problem> {
     let registry = Registry {
         id: Uuid::now_v7(),
@@ -111,7 +112,9 @@ async fn save(app: &App, mut registry: Registry, change: Change) -> Result<Regis
     let saved = registry.clone();
     app.store
         .write(move |tx| -> Result<(), Problem> {
-            let clash = store::registry::list(tx)?.into_iter().any(|other| {
+            let known = store::registry::list(tx)?;
+            let is_new = !known.iter().any(|other| other.name == saved.name);
+            let clash = known.into_iter().any(|other| {
                 other.id != saved.id && other.name == saved.name && other.project == saved.project
             });
             if clash {
@@ -119,6 +122,9 @@ async fn save(app: &App, mut registry: Registry, change: Change) -> Result<Regis
                     "The registry {} with this project is there already.",
                     saved.name
                 )));
+            }
+            if is_new {
+                store::domain::allow_registry(tx, &saved.name)?;
             }
             Ok(store::registry::put(tx, &saved)?)
         })

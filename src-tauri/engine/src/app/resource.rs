@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::resource_group::{group, groups, serves};
 use super::session::runtime_problem;
-use super::session_check::capacity;
+use super::session_check::{capacity, policy_of};
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::state::App;
@@ -38,38 +38,24 @@ pub(crate) struct Agent {
 /// The agents of all resource groups.
 pub(crate) async fn agents(app: &App) -> Result<Vec<Agent>, Problem> {
     let nodes = app.runtime.nodes().await.map_err(runtime_problem)?;
-    let sessions = occupying(app).await?;
     let kernels = app
         .store
-        .read(|db| -> Result<_, Problem> {
-            let mut kernels = Vec::new();
-            for session in occupying_of(db)? {
-                kernels.extend(store::kernel::of_session(db, session.id)?);
-            }
-            Ok(kernels)
-        })
+        .read(|db| -> Result<_, Problem> { Ok(store::kernel::occupying(db)?) })
         .await?;
     let settings = app
         .store
         .read(|db| -> Result<_, Problem> { Ok(store::access::agents(db)?) })
         .await?;
-    // A computer that is all there is holds what sessions hold, also before they have an agent.
-    let alone = nodes.len() == 1;
     Ok(nodes
         .into_iter()
         .map(|node| {
-            let here = |agent: Option<&str>| alone || agent == Some(node.name.as_str());
-            let placed: Vec<Uuid> = kernels
+            let here: Vec<_> = kernels
                 .iter()
-                .filter(|kernel| here(kernel.agent.as_deref()))
-                .map(|kernel| kernel.session)
+                .filter(|kernel| kernel.agent.as_ref() == Some(&node.name))
                 .collect();
-            let occupied = sessions
-                .iter()
-                .filter(|session| placed.contains(&session.id))
-                .fold(ResourceSlots::default(), |sum, session| {
-                    sum.plus(&session.occupied_slots)
-                });
+            let occupied = here.iter().fold(ResourceSlots::default(), |sum, kernel| {
+                sum.plus(&kernel.occupied_slots)
+            });
             let (group, schedulable) = serves(&settings, &node.name);
             Agent {
                 id: node.name.clone(),
@@ -77,7 +63,7 @@ pub(crate) async fn agents(app: &App) -> Result<Vec<Agent>, Problem> {
                 schedulable,
                 capacity: capacity(&node),
                 occupied,
-                containers: placed.len(),
+                containers: here.len(),
                 node,
             }
         })
@@ -266,16 +252,13 @@ pub(crate) async fn check_presets(
     let slots = slots(app).await?;
     let agents = agents(app).await?;
     let sessions = occupying(app).await?;
-    let (policy_name, domain_name) = (
-        caller.keypair.resource_policy.clone(),
-        caller.user.domain.clone(),
-    );
+    let who = caller.clone();
     let (policy, domain) = app
         .store
         .read(move |db| -> Result<_, Problem> {
             Ok((
-                store::policy::get(db, &policy_name)?,
-                store::domain::get(db, &domain_name)?,
+                policy_of(db, &who.user, Some(&who.keypair))?,
+                store::domain::get(db, &who.user.domain)?,
             ))
         })
         .await?;
@@ -299,7 +282,7 @@ pub(crate) async fn check_presets(
         .unwrap_or_default();
     let mut keypair = standing(
         limits(&slots, &keypair_limits, unlimited),
-        used(&|session| session.access_key == caller.keypair.access_key),
+        used(&|session| session.user == caller.user_id()),
     );
     let of_project = standing(
         limits(&slots, &project.total_resource_slots, true),
@@ -321,7 +304,7 @@ pub(crate) async fn check_presets(
         ],
     );
 
-    let mut groups_remaining = ResourceSlots::default();
+    let mut all_free = ResourceSlots::default();
     let mut by_group = BTreeMap::new();
     for group in groups {
         let free = agents
@@ -334,7 +317,7 @@ pub(crate) async fn check_presets(
         let using = used(&|session| {
             session.resource_group == group.name && session.user == caller.user_id()
         });
-        groups_remaining = groups_remaining.plus(&remaining);
+        all_free = all_free.plus(&free);
         by_group.insert(
             group.name,
             (named(&slots, |slot| using.get(slot)), remaining),
@@ -356,9 +339,9 @@ pub(crate) async fn check_presets(
         .collect();
     Ok(Availability {
         presets,
+        groups_remaining: least(&slots, &[&keypair.remaining, &all_free]),
         keypair,
         project: of_project,
-        groups_remaining: least(&slots, &[&groups_remaining]),
         groups: by_group,
     })
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::delegation;
+use super::session_check;
 use super::transition::advance;
 use crate::auth::Caller;
 use crate::error::Problem;
@@ -22,8 +23,8 @@ use crate::store::kernel::Kernel as KernelRow;
 use crate::store::session::{Filter, Session};
 use crate::store::{self};
 
-/// The most of a log that is answered or kept, in bytes.
-pub(crate) const LOG_LIMIT: usize = 1 << 20;
+/// The most of a log that is answered or kept, in bytes: as much as a manager keeps.
+pub(crate) const LOG_LIMIT: usize = 10 << 20;
 
 /// A session and its kernels, as `caller` may see them: a UUID reaches any of theirs, a name the
 /// live one. Administrators reach those whom they may act for by UUID, and by name on behalf of its
@@ -165,7 +166,7 @@ pub(crate) async fn end(
     } else {
         &[Event::Terminate]
     };
-    app.commits.let_end(session, forced)?;
+    let _stopping = app.commits.let_end(session, forced)?;
     let moved = advance(app, session.id, event, reason, move |session, _| {
         session
             .terminate_reason
@@ -340,7 +341,7 @@ pub(crate) fn status_history(session: &Session) -> &BTreeMap<String, String> {
     &session.status_history
 }
 
-/// Moves a waiting session ahead of others, or behind them; 0 to 100.
+/// Moves a waiting session ahead of others, or behind them; 0 to 100, as its owner's policy allows.
 pub(crate) async fn set_priority(
     app: &App,
     session: &Session,
@@ -350,6 +351,11 @@ pub(crate) async fn set_priority(
     app.store
         .write(move |tx| -> Result<(), Problem> {
             let mut session = store::session::get(tx, id)?.ok_or_else(Problem::no_session)?;
+            if let Some(owner) = store::user::get(tx, session.user)?
+                && let Some(policy) = session_check::policy_of(tx, &owner, None)?
+            {
+                session_check::priority(&policy, priority)?;
+            }
             session.priority = priority;
             Ok(store::session::update(tx, &session)?)
         })

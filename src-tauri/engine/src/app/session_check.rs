@@ -1,6 +1,8 @@
 //! What a new session may ask for, in the manager's order (protocol page "Semantics" §2.2).
 
 use axum::http::StatusCode;
+use db::rusqlite::Connection;
+use protocol::api::image::LABEL_SERVICE_PORTS;
 use protocol::binary_size::BinarySize;
 use protocol::service_port::{RESERVED_PORTS, ServicePort};
 use protocol::session::{ClusterMode, SessionStatus};
@@ -9,47 +11,71 @@ use runtime::Node;
 use serde_json::Value;
 
 use crate::error::Problem;
+use crate::store;
 use crate::store::image::Image;
+use crate::store::keypair::Keypair;
 use crate::store::policy::KeypairPolicy;
 use crate::store::session::{Session, SessionMount};
+use crate::store::user::User;
 
 /// What an image asks for at least, and offers.
 pub(crate) struct ImageNeeds {
-    pub(crate) min_cpu: Quantity,
-    pub(crate) min_mem: u64,
+    /// By slot; memory without the shared part of it.
+    pub(crate) min: ResourceSlots,
     /// What `/dev/shm` gets when nothing else is asked for, in bytes.
     pub(crate) shmem: u64,
     pub(crate) service_ports: Vec<ServicePort>,
 }
 
 const DEFAULT_SHMEM: u64 = 64 << 20;
+/// What an image needs that does not say how much.
+const DEFAULT_MIN_CPU: u64 = 1;
+const DEFAULT_MIN_MEM: u64 = 1 << 30;
 
 impl ImageNeeds {
     /// Reads the labels; what an image does not say is one core and 1 GiB.
     pub(crate) fn of(image: &Image) -> Result<Self, Problem> {
-        let label = |key: &str| image.labels.get(key).map(String::as_str);
-        let size = |key: &str, default: u64| {
-            label(key)
-                .and_then(|text| text.parse::<BinarySize>().ok())
-                .map_or(default, |size| size.0)
-        };
-        let service_ports = match label("ai.backend.service-ports") {
+        let mut min = ResourceSlots::cpu_mem(DEFAULT_MIN_CPU, BinarySize(DEFAULT_MIN_MEM));
+        for (label, text) in &image.labels {
+            let Some(slot) = label.strip_prefix("ai.backend.resource.min.") else {
+                continue;
+            };
+            let amount = if slot == MEM {
+                text.parse::<BinarySize>()
+                    .ok()
+                    .map(|size| Quantity::whole(size.0))
+            } else {
+                text.parse().ok()
+            };
+            // One that makes no sense says nothing.
+            if let Some(amount) = amount {
+                min.0.insert(slot.to_owned(), amount);
+            }
+        }
+        min.0.retain(|_, amount| *amount != Quantity::ZERO);
+        let service_ports = match image.labels.get(LABEL_SERVICE_PORTS) {
             None => Vec::new(),
             Some(text) => protocol::service_port::parse_label(text)
                 .map_err(|error| Problem::invalid_params(format!("{}: {error}", image.name)))?,
         };
         Ok(Self {
-            min_cpu: label("ai.backend.resource.min.cpu")
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(Quantity::whole(1)),
-            min_mem: size("ai.backend.resource.min.mem", 1 << 30),
-            shmem: size("ai.backend.resource.preferred.shmem", DEFAULT_SHMEM),
+            min,
+            shmem: image
+                .labels
+                .get("ai.backend.resource.preferred.shmem")
+                .and_then(|text| text.parse::<BinarySize>().ok())
+                .map_or(DEFAULT_SHMEM, |size| size.0),
             service_ports,
         })
     }
 }
 
-/// The slots of a request, with what it leaves out filled in, and its shared memory in bytes.
+/// The slots of a request and its shared memory in bytes. What it leaves out, asks nothing of, or
+/// asks less of than the image needs is raised to that; memory to what the image needs beside the
+/// shared part.
+///
+/// A manager refuses a request that states less than the image needs. Nobody gains by that: no client
+/// acts on the refusal, and what is missing is known.
 pub(crate) fn resources(
     written: &std::collections::BTreeMap<String, Value>,
     resource_opts: &serde_json::Map<String, Value>,
@@ -73,22 +99,42 @@ pub(crate) fn resources(
     let shmem = match resource_opts.get("shmem") {
         None | Some(Value::Null) => needs.shmem,
         Some(value) => {
-            serde_json::from_value::<BinarySize>(value.clone())
+            let shmem = serde_json::from_value::<BinarySize>(value.clone())
                 .map_err(|error| {
                     Problem::invalid_params(format!("Invalid resource allocation: shmem: {error}"))
                 })?
-                .0
+                .0;
+            // Both stated, they must fit each other.
+            let mem = slots.get(MEM).floor();
+            if mem > 0 && shmem >= mem {
+                return Err(shmem_too_large(shmem, mem));
+            }
+            shmem
         }
     };
-    slots.0.entry(CPU.into()).or_insert(needs.min_cpu);
-    slots
-        .0
-        .entry(MEM.into())
-        .or_insert(Quantity::whole(needs.min_mem + shmem));
+    for (slot, least) in &needs.min.0 {
+        let least = match slot.as_str() {
+            MEM => least.plus(Quantity::whole(shmem)),
+            _ => *least,
+        };
+        let amount = slots.0.entry(slot.clone()).or_default();
+        *amount = least.max(*amount);
+    }
+    for slot in [CPU, MEM] {
+        slots.0.entry(slot.to_owned()).or_default();
+    }
     slots
         .0
         .retain(|slot, quantity| *quantity != Quantity::ZERO || slot == CPU || slot == MEM);
     Ok((slots, shmem))
+}
+
+fn shmem_too_large(shmem: u64, mem: u64) -> Problem {
+    Problem::invalid_params(format!(
+        "kernel_specs[0] shared-memory ({}) must be smaller than requested memory ({}).",
+        BinarySize(shmem),
+        BinarySize(mem)
+    ))
 }
 
 /// What the checks look at.
@@ -154,14 +200,7 @@ fn limits(asked: &Asked<'_>) -> Result<(), Problem> {
             )));
         }
     }
-    if let Some(limit) = policy.max_priority
-        && session.priority > limit
-    {
-        return Err(quota(format!(
-            "The requested session priority {} exceeds the allowed maximum priority of {limit}.",
-            session.priority
-        )));
-    }
+    priority(policy, session.priority)?;
     let (kernels, limit) = (session.cluster_size, policy.max_containers_per_session);
     if kernels > limit {
         return Err(quota(format!(
@@ -170,6 +209,34 @@ fn limits(asked: &Asked<'_>) -> Result<(), Problem> {
         )));
     }
     Ok(())
+}
+
+/// Refuses a priority that a policy does not allow.
+pub(crate) fn priority(policy: &KeypairPolicy, priority: u8) -> Result<(), Problem> {
+    match policy.max_priority {
+        Some(limit) if priority > limit => Err(quota(format!(
+            "The requested session priority {priority} exceeds the allowed maximum priority of \
+             {limit}."
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The policy whose limits count for a user: that of the main keypair, whichever a request is signed
+/// with; of `keypair` while there is no main one.
+pub(crate) fn policy_of(
+    db: &Connection,
+    user: &User,
+    keypair: Option<&Keypair>,
+) -> Result<Option<KeypairPolicy>, Problem> {
+    let main = match &user.main_access_key {
+        Some(access_key) => store::keypair::get(db, access_key)?,
+        None => None,
+    };
+    match main.as_ref().or(keypair) {
+        Some(keypair) => Ok(store::policy::get(db, &keypair.resource_policy)?),
+        None => Ok(None),
+    }
 }
 
 fn slots(asked: &Asked<'_>) -> Result<(), Problem> {
@@ -186,12 +253,17 @@ fn slots(asked: &Asked<'_>) -> Result<(), Problem> {
             "resource group '{group}' has no agents serving any resource slot."
         )));
     }
+    let served = |slot: &String| nodes.iter().any(|node| capacity(node).0.contains_key(slot));
+    let lacking: Vec<_> = needs.min.0.keys().filter(|slot| !served(slot)).collect();
+    if !lacking.is_empty() {
+        return Err(Problem::invalid_params(format!(
+            "kernel_specs[0]: image '{}' requires resource slot(s) {lacking:?} that resource group \
+             '{group}' does not serve.",
+            session.image
+        )));
+    }
     let requested = &session.requested_slots;
-    let unknown = requested.0.keys().find(|slot| {
-        !nodes
-            .iter()
-            .any(|node| capacity(node).0.contains_key(*slot))
-    });
+    let unknown = requested.0.keys().find(|slot| !served(slot));
     if let Some(slot) = unknown {
         let hint = match slot.as_str() {
             "shmem" => " Put it into resource_opts.",
@@ -226,19 +298,15 @@ fn slots(asked: &Asked<'_>) -> Result<(), Problem> {
             "Invalid resource allocation: cpu: {cpu} is not a whole number of cores."
         )));
     }
-    if cpu < needs.min_cpu || requested.get(MEM).floor() < needs.min_mem {
-        return Err(Problem::invalid_params(format!(
-            "kernel_specs[0] resource request is smaller than the image minimum (cpu={} mem={}).",
-            needs.min_cpu,
-            BinarySize(needs.min_mem)
-        )));
+    let mem = requested.get(MEM).floor();
+    if cpu == Quantity::ZERO || mem == 0 {
+        return Err(Problem::invalid_params(
+            "kernel_specs[0].execution_spec.resources is missing required resource slot(s): cpu and \
+             mem.",
+        ));
     }
-    if *shmem >= requested.get(MEM).floor() {
-        return Err(Problem::invalid_params(format!(
-            "kernel_specs[0] shared-memory ({}) must be smaller than requested memory ({}).",
-            BinarySize(*shmem),
-            BinarySize(requested.get(MEM).floor())
-        )));
+    if *shmem >= mem {
+        return Err(shmem_too_large(*shmem, mem));
     }
     Ok(())
 }

@@ -30,6 +30,9 @@ use crate::store::resource_group::ResourceGroup;
 use crate::store::session::{Filter, Session};
 use crate::store::{self, At};
 
+/// Setting: whether agents are shown to superadministrators alone, as they are unless it says `false`.
+const HIDE_AGENTS: &str = "config/manager/hide-agents";
+
 /// Accepts a session, and unless the caller does not want to wait, waits until it runs.
 pub(crate) async fn create(
     app: &App,
@@ -181,12 +184,15 @@ fn enqueue(
             "callback_url: an address that begins with http:// or https:// is needed.",
         ));
     }
+    let agents = designated(tx, caller, request)?;
     let signer = owner(tx, caller, request.owner_access_key.as_deref())?;
     let (owner, keypair) = (signer.user.as_ref(), signer.keypair.as_ref());
-    if request.domain != owner.domain || store::domain::get(tx, &request.domain)?.is_none() {
-        return Err(Problem::not_found("domain", "domain_read_not-found")
-            .msg(format!("You are not in the domain '{}'.", request.domain)));
-    }
+    let domain = store::domain::get(tx, &request.domain)?
+        .filter(|domain| domain.name == owner.domain)
+        .ok_or_else(|| {
+            Problem::not_found("domain", "domain_read_not-found")
+                .msg(format!("You are not in the domain '{}'.", request.domain))
+        })?;
     let project = store::project::of_user(tx, owner.id)?
         .into_iter()
         .filter(|project| project.is_active)
@@ -203,13 +209,31 @@ fn enqueue(
         })?;
     let usable = resource_group::usable_groups(tx, owner, keypair, Some(project.id))?;
     let group = choose_group(usable, request)?;
-    let nodes = resource_group::nodes_of(tx, &group, nodes)?;
+    let mut nodes = resource_group::nodes_of(tx, &group, nodes)?;
+    if !agents.is_empty() {
+        nodes.retain(|node| agents.contains(&node.name));
+        if nodes.is_empty() {
+            return Err(Problem::invalid_params(format!(
+                "no agents passed the 'designated-strict' filter: none of {} is in the resource \
+                 group '{group}'.",
+                agents.join(", ")
+            )));
+        }
+    }
     let image = store::image::find(tx, &request.image, request.architecture.as_deref())?
         .filter(|image| super::image::is_for(image, owner.id))
         .ok_or_else(|| {
             Problem::not_found("image reference", "image_read_internal-error")
                 .msg(format!("Unknown image reference: {}", request.image))
         })?;
+    if !super::image::is_allowed(&image, &domain) {
+        return Err(
+            Problem::not_found("image reference", "image_read_internal-error").msg(format!(
+                "unknown alias or disallowed registry: {}",
+                request.image
+            )),
+        );
+    }
     let needs = ImageNeeds::of(&image)?;
     let mounts = session_mount::resolve(tx, owner.id, &request.config)?;
     for mount in &mounts {
@@ -283,6 +307,7 @@ fn enqueue(
         environ: request.config.environ.clone(),
         mounts,
         preopen_ports: request.config.preopen_ports.clone(),
+        agents: agents.to_vec(),
         environments,
         bootstrap_script,
         startup_command: batch.command,
@@ -296,13 +321,7 @@ fn enqueue(
         created_at: now,
         terminated_at: None,
     };
-    // The limits are those of the owner's main keypair, whichever the request is signed with.
-    let main = match &owner.main_access_key {
-        Some(access_key) => store::keypair::get(tx, access_key)?,
-        None => None,
-    };
-    let limiting = main.map_or_else(|| keypair.resource_policy.clone(), |it| it.resource_policy);
-    let policy = store::policy::get(tx, &limiting)?
+    let policy = session_check::policy_of(tx, owner, Some(keypair))?
         .ok_or_else(|| Problem::internal("The keypair's resource policy is missing."))?;
     let mine = Filter {
         user: Some(owner.id),
@@ -327,6 +346,25 @@ fn enqueue(
         store::folder::touch(tx, mount.folder, now)?;
     }
     Ok(Enqueued::New(Box::new(session)))
+}
+
+/// The agents that a request names. Whoever is not shown the agents can't choose among them.
+fn designated<'a>(
+    tx: &Connection,
+    caller: &Caller,
+    request: &'a Create,
+) -> Result<&'a [String], Problem> {
+    let agents = request.config.agent_list.as_deref().unwrap_or_default();
+    let shown = || -> Result<bool, Problem> {
+        let hide = store::config::get(tx, HIDE_AGENTS)?;
+        Ok(hide.is_some_and(|hide| matches!(hide.as_str(), "false" | "no" | "off" | "0")))
+    };
+    if agents.is_empty() || caller.is_superadmin() || shown()? {
+        return Ok(agents);
+    }
+    Err(Problem::insufficient_privilege(
+        "You are not allowed to manually assign agents for your session.",
+    ))
 }
 
 /// The user that the session is made for, and the keypair whose limits count.
@@ -418,6 +456,7 @@ fn kernel(session: &Session, rank: u32, needs: &ImageNeeds) -> Kernel {
         exit_code: None,
         started_at: None,
         terminated_at: None,
+        halted_at: None,
         removed_at: None,
     }
 }

@@ -7,6 +7,7 @@ use runtime::{FileEntry, Home, Kernel, OpenMode, RuntimeError, Saved, Unsaved};
 
 use super::session::{main_kernel, not_ready};
 use crate::error::Problem;
+use crate::reconcile::AGAINST_WILL;
 use crate::state::App;
 use crate::store::kernel::Kernel as KernelRow;
 use crate::store::session::Session;
@@ -29,7 +30,13 @@ pub(crate) async fn find(
         return main_kernel(app, session, kernels).map(SessionHome::Live);
     }
     // What is being cleaned up is as good as gone.
-    let left = kernels.first().filter(|row| row.removed_at.is_none());
+    let is_kept = session
+        .status_info
+        .as_deref()
+        .is_some_and(|reason| AGAINST_WILL.contains(&reason));
+    let left = kernels
+        .first()
+        .filter(|row| is_kept && row.removed_at.is_none());
     let home = match left {
         Some(row) => app
             .runtime

@@ -19,6 +19,7 @@ pub(crate) async fn restart(app: &App, session: &Session) -> Result<(), Problem>
     ) {
         return Err(not_ready(session));
     }
+    let stopping = app.commits.let_restart(session)?;
     let mut events = app.events.listen();
     let boot_id = lock::boot_id();
     let moved = advance(
@@ -33,6 +34,7 @@ pub(crate) async fn restart(app: &App, session: &Session) -> Result<(), Problem>
         },
     )
     .await?;
+    drop(stopping);
     if moved.is_none() {
         return Err(not_ready(session));
     }

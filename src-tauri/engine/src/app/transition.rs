@@ -110,6 +110,7 @@ fn enter(
             // A session that never got as far as a kernel leaves nothing to clean up.
             KernelStatus::Cancelled => {
                 kernel.terminated_at = Some(now);
+                kernel.halted_at = Some(now);
                 kernel.removed_at = Some(now);
             }
             KernelStatus::Terminated | KernelStatus::Error => kernel.terminated_at = Some(now),

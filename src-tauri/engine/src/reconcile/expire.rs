@@ -27,7 +27,7 @@ use crate::store::{self, At};
 const AT_ONCE: usize = 8;
 /// How long a kernel may take to tell what it uses.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// A last access is written down when it is so much newer than what is written, in milliseconds.
+/// A last access is written down when it is so far from what is written, in milliseconds.
 const MINUTE: i64 = 60_000;
 
 /// What one look finds in the store.
@@ -55,10 +55,11 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
     }
     let metrics = measure(app, &seen.sessions).await;
     let now = (app.clock)().as_millisecond();
+    let steady = app.activity.steady_millis();
     let mut reports = HashMap::new();
     for (one, kernels) in &seen.sessions {
         if waited_too_long(one, &seen, now) {
-            session::end(app, one, "pending-timeout", false).await?;
+            end(app, one, "pending-timeout").await;
             continue;
         }
         // Without a policy nobody has set a limit.
@@ -70,10 +71,12 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
             limits: *limits,
             kind: one.kind,
             status: one.status,
+            created: one.created_at.0.as_millisecond(),
             begins: one.starts_at.unwrap_or(one.created_at).0.as_millisecond(),
             running_since: entered(one, SessionStatus::Running),
             access: app.activity.of(one.id),
             now,
+            steady,
         };
         let sample = sample(&seen.settings, one, kernels, &metrics);
         let verdicts = app.idle.judge(one.id, &facts, sample);
@@ -81,12 +84,20 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
         if let Some(verdict) = verdicts.iter().find(|verdict| verdict.idle) {
             let reason = verdict.checker.reason();
             tracing::info!(session = %one.id, reason, "had its time");
-            session::end(app, one, reason, false).await?;
+            end(app, one, reason).await;
         }
     }
     app.idle.replace(reports);
     write_accesses(app, &seen).await?;
     Ok(Duration::from_secs(INTERVAL.into()))
+}
+
+/// Ends a session. One that can't be ended now, because it is being saved as an image or because the
+/// disk is full, has its turn at the next look; the others do not wait for it.
+async fn end(app: &App, one: &Session, reason: &'static str) {
+    if let Err(problem) = session::end(app, one, reason, false).await {
+        tracing::warn!(session = %one.id, reason, %problem, "can't be ended now");
+    }
 }
 
 fn look(db: &db::rusqlite::Connection) -> Result<Seen, Problem> {
@@ -242,7 +253,8 @@ async fn write_accesses(app: &App, seen: &Seen) -> Result<(), Problem> {
             .written
             .get(&session.id)
             .map_or(0, |at| at.0.as_millisecond());
-        if access.last_millis - written >= MINUTE
+        // Also when the clock was set back.
+        if (access.last_millis - written).abs() >= MINUTE
             && let Ok(at) = Timestamp::from_millisecond(access.last_millis)
         {
             news.push((session.id, At(at)));

@@ -7,6 +7,7 @@ use protocol::session::Event;
 use protocol::slots::CPU;
 use runtime::{ImageRoot, KernelSpec, RuntimeError};
 
+use super::failure::Failure;
 use super::insist;
 use crate::app::transition::advance;
 use crate::app::{image_container, image_pull};
@@ -24,14 +25,14 @@ pub(super) enum Missing {
     /// It was ended meanwhile.
     Ended,
     /// It can't be had.
-    Failed(String),
+    Failed(Failure),
 }
 
 /// Brings the image, telling that it is pulled when it is not there. Gives the events that take the
 /// session on from here.
 pub(super) async fn bring(app: &App, session: &Session) -> Result<&'static [Event], Missing> {
     let whole: &[Event] = &[Event::Preparing, Event::Prepared, Event::Creating];
-    let failed = |problem: Problem| Missing::Failed(problem.text().to_owned());
+    let failed = |problem: Problem| Missing::Failed(problem.into());
     if session.image == HOST_IMAGE || image_container::is_wanted(app, session).await {
         return Ok(whole);
     }
@@ -87,7 +88,10 @@ pub(super) async fn put_into(
     session: &Session,
     spec: &mut KernelSpec,
 ) -> Result<(), RuntimeError> {
-    let refused = |problem: Problem| RuntimeError::Invalid(problem.text().to_owned());
+    let refused = |problem: Problem| match Failure::from(problem) {
+        Failure::Certain(text) => RuntimeError::Invalid(text),
+        Failure::Passing(reason) => RuntimeError::Start { reason },
+    };
     if session.image == HOST_IMAGE {
         return Ok(());
     }

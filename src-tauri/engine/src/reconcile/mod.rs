@@ -4,6 +4,7 @@
 //! at a time, and commits before it acts: killed at any line, the next start carries on.
 
 mod expire;
+mod failure;
 mod gpu;
 mod image;
 mod reason;
@@ -22,6 +23,8 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+pub(crate) use watch::AGAINST_WILL;
+
 use crate::error::Problem;
 use crate::state::App;
 
@@ -37,6 +40,7 @@ pub(crate) async fn start(app: &App, tasks: &TaskTracker) -> Result<(), Problem>
         app: app.clone(),
         tasks: tasks.clone(),
         busy: Arc::default(),
+        pauses: Arc::default(),
     };
     recover::run(&work).await?;
     tasks.spawn(drive(
@@ -57,6 +61,8 @@ struct Work {
     tasks: TaskTracker,
     /// Sessions that one of them has in hand.
     busy: Arc<Mutex<HashSet<Uuid>>>,
+    /// Sessions that are not to be started again at once.
+    pauses: Arc<failure::Pauses>,
 }
 
 impl Work {
@@ -92,19 +98,16 @@ async fn drive<F>(work: Work, bell: fn(&App) -> &Notify, step: F)
 where
     F: AsyncFn(&Work) -> Result<Duration, Problem>,
 {
-    let mut failed = false;
+    let trouble = work.app.trouble.source();
     loop {
         let pause = match step(&work).await {
             Ok(pause) => {
-                if std::mem::take(&mut failed) {
-                    work.app.trouble.set(None);
-                }
+                trouble.is_over();
                 pause
             }
             Err(problem) => {
                 tracing::warn!(%problem, "reconciler");
-                failed = true;
-                work.app.trouble.set(Some(problem));
+                trouble.has(problem);
                 RETRY
             }
         };
@@ -122,15 +125,13 @@ async fn insist<T, F>(app: &App, mut attempt: impl FnMut(App) -> F) -> Option<T>
 where
     F: Future<Output = Result<T, Problem>>,
 {
+    let trouble = app.trouble.source();
     loop {
         match attempt(app.clone()).await {
-            Ok(value) => {
-                app.trouble.set(None);
-                return Some(value);
-            }
+            Ok(value) => return Some(value),
             Err(problem) => {
                 tracing::warn!(%problem, "can't be written down yet");
-                app.trouble.set(Some(problem));
+                trouble.has(problem);
             }
         }
         tokio::select! {

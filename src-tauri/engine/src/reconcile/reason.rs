@@ -20,31 +20,58 @@ const PREDICATES: [&str; 4] = [
     "agent_selection",
 ];
 
-/// Writes down that a session was looked at and has to wait.
-pub(super) async fn note(app: &App, id: Uuid, reason: &WaitReason) -> Result<(), Problem> {
-    let (text, predicate, skip) = (reason.to_string(), reason.predicate(), reason.is_skip());
+/// What older managers say of a session that failed a check of its own.
+const CHECKS_FAILED: &str = "predicate-checks-failed";
+/// What they say of one for which there is no room.
+const NO_ROOM: &str = "no-available-instances";
+
+/// Whether there is anything to write down: to be passed over again is no news.
+pub(super) fn is_news(session: &Session, reason: &WaitReason) -> bool {
+    let old = session.status_data.pointer("/scheduler/msg");
+    !reason.is_skip() || old != Some(&json!(reason.to_string()))
+}
+
+/// Writes down that sessions were looked at and have to wait.
+pub(super) async fn note(app: &App, notes: Vec<(Uuid, WaitReason)>) -> Result<(), Problem> {
+    if notes.is_empty() {
+        return Ok(());
+    }
     app.store
         .write(move |tx| -> Result<_, Problem> {
-            let Some(mut session) = store::session::get(tx, id)? else {
-                return Ok(());
-            };
-            let old = session.status_data.pointer("/scheduler/msg");
-            // To be passed over again is no news, nor a try: the disk is left alone.
-            if !WAITING.contains(&session.status) || (skip && old == Some(&json!(text))) {
-                return Ok(());
+            for (id, reason) in &notes {
+                let Some(mut session) = store::session::get(tx, *id)? else {
+                    continue;
+                };
+                if WAITING.contains(&session.status) {
+                    wait(&mut session, reason);
+                    store::session::update(tx, &session)?;
+                }
             }
-            let tries = tries(&session) + u64::from(!skip);
-            session.status_data["scheduler"] = json!({
-                "retries": tries,
-                "last_try": At::now().iso(),
-                "msg": text,
-                "passed_predicates": passed(Some(predicate)),
-                "failed_predicates": [{ "name": predicate, "msg": text }],
-            });
-            session.status_info = Some("no-available-instances".into());
-            Ok(store::session::update(tx, &session)?)
+            Ok(())
         })
         .await
+}
+
+fn wait(session: &mut Session, reason: &WaitReason) {
+    let (text, predicate) = (reason.to_string(), reason.predicate());
+    // Only to look for a place in vain counts: nobody behind it waits for the rest.
+    let (info, tried) = match reason {
+        WaitReason::Dependencies(_) | WaitReason::Quota(_) | WaitReason::StartsLater(_) => {
+            (CHECKS_FAILED, 0)
+        }
+        WaitReason::Exhausted { .. } => (NO_ROOM, 0),
+        WaitReason::NoAgents | WaitReason::NoCompatibleAgent { .. } | WaitReason::NoRoom(_) => {
+            (NO_ROOM, 1)
+        }
+    };
+    session.status_data["scheduler"] = json!({
+        "retries": tries(session) + tried,
+        "last_try": At::now().iso(),
+        "msg": text,
+        "passed_predicates": passed(Some(predicate)),
+        "failed_predicates": [{ "name": predicate, "msg": text }],
+    });
+    session.status_info = Some(info.to_owned());
 }
 
 /// Writes into a session that it was given its place.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use protocol::session::{Event, SessionStatus};
+use uuid::Uuid;
 
-use super::{Work, stop, watch};
+use super::{IDLE, InHand, RETRY, Work, failure, insist, stop, watch};
 use crate::app::session::chain;
 use crate::app::transition::advance;
 use crate::error::Problem;
@@ -37,13 +38,68 @@ pub(super) async fn run(work: &Work) -> Result<(), Problem> {
         Err(error) => tracing::warn!(error = chain(&error), "sweep"),
     }
     for (session, kernels) in sessions {
-        recover(work, &session, &kernels).await?;
+        if recover(work, &session, &kernels).await? == Found::Unknown
+            && let Some(in_hand) = work.take(session.id)
+        {
+            work.tasks.spawn(later(work.clone(), session.id, in_hand));
+        }
     }
     Ok(())
 }
 
-async fn recover(work: &Work, session: &Session, rows: &[KernelRow]) -> Result<(), Problem> {
+/// What is known of a session after a look.
+#[derive(PartialEq, Eq)]
+enum Found {
+    /// Whether it runs.
+    Known,
+    /// Nothing: the runtime could not tell.
+    Unknown,
+}
+
+/// Looks again and again for a session of which the runtime could not tell anything. Only what is
+/// certainly gone is ended.
+async fn later(work: Work, id: Uuid, in_hand: InHand) {
     let app = &work.app;
+    let mut pause = RETRY;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = app.stop.cancelled() => break,
+        }
+        pause = (pause * 2).min(IDLE);
+        let found = insist(app, |app| async move {
+            let look = move |db: &_| -> Result<_, Problem> {
+                let session = store::session::get(db, id)?;
+                Ok((session, store::kernel::of_session(db, id)?))
+            };
+            app.store.read(look).await
+        });
+        let Some((Some(session), rows)) = found.await else {
+            break;
+        };
+        if session.status.is_terminal() || session.status == SessionStatus::Pending {
+            break;
+        }
+        match recover(&work, &session, &rows).await {
+            Ok(Found::Known) => break,
+            Ok(Found::Unknown) => {}
+            Err(problem) => tracing::warn!(session = %id, %problem, "recovery"),
+        }
+    }
+    drop(in_hand);
+    app.nudge.schedule.notify_one();
+    app.nudge.start.notify_one();
+}
+
+async fn recover(work: &Work, session: &Session, rows: &[KernelRow]) -> Result<Found, Problem> {
+    let app = &work.app;
+    // Being ended: the stopper goes on. Being started again: that goes on as well.
+    if matches!(
+        session.status,
+        SessionStatus::Terminating | SessionStatus::Restarting
+    ) {
+        return Ok(Found::Known);
+    }
     let boot_id = lock::boot_id();
     let other_boot = rows
         .iter()
@@ -51,27 +107,22 @@ async fn recover(work: &Work, session: &Session, rows: &[KernelRow]) -> Result<(
     let mut missing = None;
     let mut found = Vec::new();
     for row in rows {
-        let adopted = match app.runtime.adopt(row.id).await {
-            Ok(adopted) => adopted,
+        match app.runtime.adopt(row.id).await {
+            Ok(Some(kernel)) => found.push(kernel),
+            Ok(None) => missing = Some(row.id),
             Err(error) => {
-                tracing::warn!(kernel = %row.id, error = chain(&error), "can't be adopted");
-                None
+                tracing::warn!(kernel = %row.id, error = chain(&error), "can't be adopted now");
+                return Ok(Found::Unknown);
             }
-        };
-        match adopted {
-            Some(kernel) => {
-                app.kernels.insert(Arc::clone(&kernel));
-                found.push(kernel);
-            }
-            None => missing = Some(row.id),
         }
     }
+    for kernel in &found {
+        app.kernels.insert(Arc::clone(kernel));
+    }
     match (session.status, missing) {
-        // Being ended: the stopper goes on. Being started again: that goes on as well.
-        (SessionStatus::Terminating | SessionStatus::Restarting, _) => {}
         (SessionStatus::Running | SessionStatus::Creating, None) => {
             if session.status == SessionStatus::Creating {
-                advance(app, session.id, &[Event::Started], "", |_, _| {}).await?;
+                advance(app, session.id, &[Event::Started], "", failure::forget).await?;
             }
             for kernel in found {
                 watch::attach(work, session.id, kernel);
@@ -84,19 +135,12 @@ async fn recover(work: &Work, session: &Session, rows: &[KernelRow]) -> Result<(
         }
         // Cut off while starting: nobody has worked in it, so it simply starts again.
         (_, _) => {
-            for row in rows {
-                if let Some(kernel) = app.kernels.get(row.id) {
-                    app.kernels.remove(row.id);
-                    if let Err(error) = kernel.terminate(std::time::Duration::ZERO).await {
-                        tracing::warn!(kernel = %row.id, error = chain(&error), "half-made");
-                    }
-                }
-                if let Err(error) = app.runtime.remove(row.id).await {
-                    tracing::warn!(kernel = %row.id, error = chain(&error), "half-made");
-                }
+            if let Err(error) = failure::clear(app, rows).await {
+                tracing::warn!(session = %session.id, error = chain(&error), "half-made");
+                return Ok(Found::Unknown);
             }
             advance(app, session.id, &[Event::Rescheduled], "", |_, _| {}).await?;
         }
     }
-    Ok(())
+    Ok(Found::Known)
 }

@@ -8,7 +8,7 @@ use runtime::{Kernel, RuntimeError};
 use serde_json::json;
 
 use super::watch::RESTART_FAILED;
-use super::{InHand, Work, insist, start};
+use super::{InHand, Work, failure, insist, start};
 use crate::app::session::chain;
 use crate::app::transition::advance;
 use crate::error::Problem;
@@ -24,19 +24,21 @@ const GRACE: Duration = Duration::from_secs(3);
 pub(super) async fn again(work: Work, session: Session, in_hand: InHand) {
     let app = &work.app;
     let id = session.id;
-    let rows = insist(app, |app| async move {
-        app.store
-            .read(move |db| -> Result<_, Problem> { Ok(store::kernel::of_session(db, id)?) })
-            .await
-    })
-    .await;
-    if let Some(rows) = rows {
-        match make(app, &session, &rows).await {
-            Ok(kernels) => start::ready(&work, &session, kernels).await,
-            Err(error) => {
-                let text = chain(&error);
-                tracing::warn!(session = %id, error = text, "did not start again");
-                failed(app, &session, &text).await;
+    let ends = async |app: &App, rows: &[KernelRow]| failure::end(app, rows, GRACE).await;
+    if failure::is_done(app, id, ends).await {
+        let rows = insist(app, |app| async move {
+            app.store
+                .read(move |db| -> Result<_, Problem> { Ok(store::kernel::of_session(db, id)?) })
+                .await
+        });
+        if let Some(rows) = rows.await {
+            match make(app, &session, &rows).await {
+                Ok(kernels) => start::ready(&work, &session, kernels).await,
+                Err(error) => {
+                    let text = chain(&error);
+                    tracing::warn!(session = %id, error = text, "did not start again");
+                    failed(app, &session, &text).await;
+                }
             }
         }
     }
@@ -48,17 +50,6 @@ async fn make(
     session: &Session,
     rows: &[KernelRow],
 ) -> Result<Vec<Arc<dyn Kernel>>, RuntimeError> {
-    for row in rows {
-        let running = match app.kernels.get(row.id) {
-            Some(kernel) => Some(kernel),
-            None => app.runtime.adopt(row.id).await?,
-        };
-        // Its watcher has nothing to say about the session any more.
-        app.kernels.remove(row.id);
-        if let Some(kernel) = running {
-            kernel.terminate(GRACE).await?;
-        }
-    }
     let specs = start::specs(app, session, rows).await?;
     start::together(specs, |spec| app.runtime.restart(spec)).await
 }

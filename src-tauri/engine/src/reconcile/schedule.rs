@@ -1,7 +1,7 @@
 //! Gives waiting sessions their places, or writes down why they wait.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use db::rusqlite::Connection;
@@ -19,7 +19,7 @@ use super::{IDLE, Work, gpu, reason};
 use crate::app::fair_share;
 use crate::app::resource_group::nodes_of;
 use crate::app::session::runtime_problem;
-use crate::app::session_check::{WAITING, capacity};
+use crate::app::session_check::{WAITING, capacity, policy_of};
 use crate::app::transition::advance;
 use crate::error::Problem;
 use crate::state::App;
@@ -31,7 +31,7 @@ const SLOT_PRIORITY: [&str; 5] = ["cuda", "rocm", "tpu", "cpu", "mem"];
 
 pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
     let app = &work.app;
-    let waiting = app
+    let mut waiting = app
         .store
         .read(|db| -> Result<_, Problem> { Ok(store::session::in_status(db, &WAITING)?) })
         .await?;
@@ -44,7 +44,16 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
         return Ok(IDLE);
     }
     let nodes = app.runtime.nodes().await.map_err(runtime_problem)?;
-    let pause = until_first(&waiting, app);
+    let mut pause = until_first(&waiting, app);
+    // Those whose start failed just now are not in the way of the others.
+    waiting.retain(|session| match work.pauses.left(session.id) {
+        None => true,
+        Some(left) => {
+            pause = pause.min(left);
+            false
+        }
+    });
+    let rows: HashMap<Uuid, &Session> = waiting.iter().map(|row| (row.id, row)).collect();
     for group in groups {
         let mine: Vec<_> = waiting
             .iter()
@@ -60,14 +69,14 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
         let waits = |decision: &&Decision| matches!(decision.outcome, Outcome::Wait(_));
         let queue = decisions.iter().filter(waits).map(|it| it.session);
         app.queues.set(name, queue.collect());
+        let mut notes = Vec::new();
         for Decision { session, outcome } in decisions {
+            let Some(row) = rows.get(&session) else {
+                continue;
+            };
             match outcome {
                 Outcome::Start(placements) => {
-                    let row = waiting.iter().find(|row| row.id == session);
-                    let gpus = match row {
-                        Some(row) => gpu::choose(app, row, placements.len()).await?,
-                        None => None,
-                    };
+                    let gpus = gpu::choose(app, row, placements.len()).await?;
                     let Some(gpus) = gpus else {
                         // One broke since the computer was looked at; the next look knows.
                         tracing::warn!(%session, "there are fewer GPUs than there were");
@@ -92,9 +101,11 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
                     .await?;
                     app.nudge.start.notify_one();
                 }
-                Outcome::Wait(why) => reason::note(app, session, &why).await?,
+                Outcome::Wait(why) if reason::is_news(row, &why) => notes.push((session, why)),
+                Outcome::Wait(_) => {}
             }
         }
+        reason::note(app, notes).await?;
     }
     Ok(pause)
 }
@@ -190,18 +201,25 @@ fn snapshot(
         slot_priority: SLOT_PRIORITY.map(str::to_owned).into(),
         now_millis: now.0.as_millisecond(),
         agents,
-        waiting: mine
-            .iter()
-            .map(|session| waiting(db, session))
-            .collect::<Result<_, _>>()?,
+        waiting: waiting(db, mine)?,
         users,
         projects,
         domains,
     })
 }
 
-fn waiting(db: &Connection, session: &Session) -> Result<Waiting, Problem> {
-    let kernels = store::kernel::of_session(db, session.id)?;
+fn waiting(db: &Connection, mine: &[Session]) -> Result<Vec<Waiting>, Problem> {
+    let ids: Vec<_> = mine.iter().map(|session| session.id).collect();
+    let mut kernels: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
+    for kernel in store::kernel::of_sessions(db, &ids)? {
+        kernels.entry(kernel.session).or_default().push(kernel.id);
+    }
+    mine.iter()
+        .map(|session| one(db, session, kernels.remove(&session.id).unwrap_or_default()))
+        .collect()
+}
+
+fn one(db: &Connection, session: &Session, kernels: Vec<Uuid>) -> Result<Waiting, Problem> {
     let dependencies = session
         .dependencies
         .iter()
@@ -234,13 +252,13 @@ fn waiting(db: &Connection, session: &Session) -> Result<Waiting, Problem> {
         architecture: session.architecture.clone(),
         mode: session.cluster_mode,
         kernels: kernels
-            .iter()
-            .map(|kernel| Kernel {
-                id: kernel.id,
+            .into_iter()
+            .map(|id| Kernel {
+                id,
                 slots: session.requested_slots.clone(),
             })
             .collect(),
-        agents: Vec::new(),
+        agents: session.agents.clone(),
         private: session.kind == SessionType::System,
         dependencies,
         starts_at: session.starts_at.map(|at| StartsAt {
@@ -287,13 +305,8 @@ fn user_account(db: &Connection, id: Uuid) -> Result<Account, Problem> {
             ..live()
         },
     )?;
-    let access_key = store::user::get(db, id)?.and_then(|user| user.main_access_key);
-    let keypair = match access_key {
-        Some(access_key) => store::keypair::get(db, &access_key)?,
-        None => None,
-    };
-    let policy = match keypair {
-        Some(keypair) => store::policy::get(db, &keypair.resource_policy)?,
+    let policy = match store::user::get(db, id)? {
+        Some(user) => policy_of(db, &user, None)?,
         None => None,
     };
     let Some(policy) = policy else {

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::rusqlite::Connection;
+use protocol::api::image::LABEL_SERVICE_PORTS;
 use protocol::service_port::ServicePort;
 use protocol::session::{Event, SessionStatus};
 use protocol::slots::{CPU, MEM};
 use runtime::{
     Batch, Cluster, Dotfile, ImageRoot, Kernel, KernelSpec, Limits, Mount, RuntimeError,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::failure::{failed, forget};
 use super::{IDLE, InHand, Work, image, insist, restart, watch};
 use crate::app;
-use crate::app::session::chain;
 use crate::app::transition::advance;
 use crate::app::{image_container, session_environment};
 use crate::error::Problem;
@@ -59,9 +60,8 @@ async fn start(work: Work, session: Session, in_hand: InHand) {
     let events = match image::bring(app, &session).await {
         Ok(events) => events,
         Err(image::Missing::Ended) => return drop(in_hand),
-        Err(image::Missing::Failed(text)) => {
-            tracing::warn!(session = %session.id, error = text, "no image");
-            failed(app, &session, &text).await;
+        Err(image::Missing::Failed(why)) => {
+            failed(&work, &session, why).await;
             return drop(in_hand);
         }
     };
@@ -81,11 +81,7 @@ async fn start(work: Work, session: Session, in_hand: InHand) {
     if let Some(Some((session, rows))) = creating {
         match make(app, &session, &rows).await {
             Ok(kernels) => ready(&work, &session, kernels).await,
-            Err(error) => {
-                let text = chain(&error);
-                tracing::warn!(session = %session.id, error = text, "did not start");
-                failed(app, &session, &text).await;
-            }
+            Err(error) => failed(&work, &session, error.into()).await,
         }
     }
     drop(in_hand);
@@ -108,13 +104,23 @@ pub(super) async fn together<F>(
 where
     F: Future<Output = Result<Arc<dyn Kernel>, RuntimeError>>,
 {
+    let mut failed = None;
     let mut specs = specs.into_iter();
     let main = specs
         .next()
         .ok_or_else(|| RuntimeError::Invalid("the session has no kernel".to_owned()))?;
     let mut kernels = vec![start(main).await?];
-    kernels.extend(futures_util::future::try_join_all(specs.map(start)).await?);
-    Ok(kernels)
+    // Each to its end, also when another failed: one that is cut off is nobody's.
+    for started in futures_util::future::join_all(specs.map(start)).await {
+        match started {
+            Ok(kernel) => kernels.push(kernel),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    match failed {
+        None => Ok(kernels),
+        Some(error) => Err(error),
+    }
 }
 
 /// The orders for all kernels of a session.
@@ -164,7 +170,7 @@ pub(super) async fn ready(work: &Work, session: &Session, kernels: Vec<Arc<dyn K
     }
     let id = session.id;
     let running = insist(app, |app| async move {
-        advance(&app, id, &[Event::Started], "", |_, _| {}).await
+        advance(&app, id, &[Event::Started], "", forget).await
     })
     .await;
     if let Some(Some(_)) = running {
@@ -176,40 +182,27 @@ pub(super) async fn ready(work: &Work, session: &Session, kernels: Vec<Arc<dyn K
     }
 }
 
-async fn failed(app: &App, session: &Session, text: &str) {
-    let error = json!({ "src": "agent", "name": "KernelCreationFailed", "repr": text });
-    let id = session.id;
-    insist(app, |app| {
-        let error = error.clone();
-        async move {
-            let edit = move |session: &mut Session, kernels: &mut [KernelRow]| {
-                session.status_data["error"] = error.clone();
-                for kernel in kernels {
-                    kernel.status_data["error"] = error.clone();
-                }
-            };
-            advance(&app, id, &[Event::ForceTerminated], "failed-to-start", edit).await
-        }
-    })
-    .await;
-    app.nudge.schedule.notify_one();
-}
-
-/// What a session has from its owner.
+/// What a session has from its owner and its image.
 #[derive(Default)]
 struct Own {
     user: Option<User>,
     ssh_public_key: Option<String>,
     dotfiles: Vec<Dotfile>,
+    /// The image's own words.
+    service_ports: String,
 }
 
 impl Own {
     fn of(db: &Connection, session: &Session) -> Result<Self, Problem> {
         let keypair = store::keypair::get(db, &session.access_key)?;
+        let image = store::image::by_name(db, &session.image, &session.architecture)?;
         let files =
             app::dotfile::of_session(db, &session.domain, session.project, &session.access_key)?;
         Ok(Self {
             user: store::user::get(db, session.user)?,
+            service_ports: image
+                .and_then(|mut image| image.labels.remove(LABEL_SERVICE_PORTS))
+                .unwrap_or_default(),
             ssh_public_key: keypair.and_then(|keypair| keypair.ssh_public_key),
             dotfiles: files
                 .into_iter()
@@ -254,7 +247,7 @@ fn spec(
             pids: MAX_PROCESSES,
         },
         gpus: row.gpus.clone(),
-        environ: environ(session, row, rows, own.user.as_ref()),
+        environ: environ(session, row, rows, own),
         mounts,
         service_ports: row
             .service_ports
@@ -311,7 +304,7 @@ fn environ(
     session: &Session,
     row: &KernelRow,
     rows: &[KernelRow],
-    owner: Option<&User>,
+    own: &Own,
 ) -> BTreeMap<String, String> {
     let join = |parts: Vec<String>| parts.join(",");
     let cores = session.requested_slots.get(CPU).floor().to_string();
@@ -320,14 +313,6 @@ fn environ(
     if subs > 0 {
         replicas.push(format!("sub:{subs}"));
     }
-    let label_ports = row.service_ports.iter().filter_map(|service| {
-        Some(format!(
-            "{}:{}:{}",
-            service.name,
-            service.protocol,
-            service.ports.first()?
-        ))
-    });
     let mut environ = BTreeMap::new();
     for variable in ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NPROC"] {
         environ.insert(variable.to_owned(), cores.clone());
@@ -336,7 +321,7 @@ fn environ(
     let mut set = |name: &str, value: String| {
         environ.insert(name.to_owned(), value);
     };
-    if let Some(owner) = owner {
+    if let Some(owner) = &own.user {
         set("BACKENDAI_USER_UUID", owner.id.to_string());
         set("BACKENDAI_USER_EMAIL", owner.email.clone());
         set("BACKENDAI_USER_NAME", owner.username.clone());
@@ -360,7 +345,7 @@ fn environ(
         "BACKENDAI_PREOPEN_PORTS",
         join(session.preopen_ports.iter().map(u16::to_string).collect()),
     );
-    set("BACKENDAI_SERVICE_PORTS", join(label_ports.collect()));
+    set("BACKENDAI_SERVICE_PORTS", own.service_ports.clone());
     let targets: Vec<_> = session
         .mounts
         .iter()

@@ -48,8 +48,9 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
         .unwrap_or(KEPT);
     for (session, kernels) in sessions {
         let kept = is_kept(&session, app, keep);
-        let runs = kernels.iter().any(|row| app.kernels.get(row.id).is_some());
-        if kept && session.status.is_terminal() && !runs {
+        let may_run =
+            |row: &KernelRow| row.halted_at.is_none() || app.kernels.get(row.id).is_some();
+        if kept && session.status.is_terminal() && !kernels.iter().any(may_run) {
             continue;
         }
         if let Some(in_hand) = work.take(session.id) {
@@ -101,11 +102,15 @@ async fn try_end(app: &App, session: &Session, kept: bool) -> Result<(), Problem
         .iter()
         .filter(|row| row.removed_at.is_none())
         .map(|row| halt(app, session, row, grace));
-    futures_util::future::try_join_all(halts).await?;
+    // Each to its end: one that can't be ended keeps only its own place.
+    let halted = futures_util::future::join_all(halts).await;
+    app.nudge.schedule.notify_one();
+    halted.into_iter().collect::<Result<(), _>>()?;
     if session.status == SessionStatus::Terminating {
         let reason = session.terminate_reason.clone();
         let reason = reason.as_deref().unwrap_or("user-requested");
         advance(app, id, &[Event::Terminated], reason, |_, _| {}).await?;
+        // Those that wait for it to succeed, or for their owner's limits.
         app.nudge.schedule.notify_one();
     }
     if kept {
@@ -154,7 +159,11 @@ async fn halt(
             .map_err(|error| Problem::internal(chain(&error)))?;
         app.kernels.remove(row.id);
     }
-    keep_log(app, row.id).await
+    keep_log(app, row.id).await?;
+    update(app, row.id, |row| {
+        row.halted_at.get_or_insert_with(At::now);
+    })
+    .await
 }
 
 /// Moves a kernel's log into the store, where it outlives the kernel.

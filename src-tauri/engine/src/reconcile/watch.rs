@@ -12,7 +12,7 @@ use crate::app::transition::{advance, session_event};
 use crate::app::{notice, session};
 use crate::error::Problem;
 use crate::state::App;
-use crate::store;
+use crate::store::{self, At};
 
 /// The exit code of a batch job that took too long.
 const TIMEOUT_CODE: i32 = -2;
@@ -23,7 +23,7 @@ pub(super) const HOST_RESTARTED: &str = "host-restarted";
 pub(super) const SELF_TERMINATED: &str = "self-terminated";
 
 /// What begins a session's end against its owner's will: its home is kept for a while.
-pub(super) const AGAINST_WILL: [&str; 6] = [
+pub(crate) const AGAINST_WILL: [&str; 6] = [
     HOST_RESTARTED,
     SELF_TERMINATED,
     RESTART_FAILED,
@@ -107,10 +107,11 @@ pub(super) async fn ended(app: &App, id: Uuid, exit: Exit) -> Result<(), Problem
         app.events.send(event);
     }
     // Others of its kernels may still run: the stopper ends them first.
-    let events: &[Event] = if before.cluster_size > 1 {
-        &[Event::Terminate]
-    } else {
+    let is_alone = before.cluster_size == 1;
+    let events: &[Event] = if is_alone {
         &[Event::Terminate, Event::Terminated]
+    } else {
+        &[Event::Terminate]
     };
     let measured: Vec<_> = app
         .store
@@ -133,6 +134,10 @@ pub(super) async fn ended(app: &App, id: Uuid, exit: Exit) -> Result<(), Problem
                 json!({ "src": "agent", "name": "KernelLost", "repr": detail });
         }
         for kernel in kernels.iter_mut() {
+            // The only one has just been seen to be gone.
+            if is_alone {
+                kernel.halted_at = Some(At::now());
+            }
             let last = measured.iter().find(|(of, _)| *of == kernel.id);
             if let Some((_, metrics)) = last {
                 kernel.last_stat = Some(metrics.clone());

@@ -53,6 +53,17 @@ pub(crate) fn insert(db: &Connection, name: &str, hosts: &Value) -> Result<()> {
     Ok(())
 }
 
+/// Lets every domain have images of a registry.
+pub(crate) fn allow_registry(db: &Connection, registry: &str) -> Result<()> {
+    db.execute(
+        "UPDATE domain SET allowed_docker_registries =
+            json_insert(allowed_docker_registries, '$[#]', ?1)
+         WHERE ?1 NOT IN (SELECT value FROM json_each(allowed_docker_registries))",
+        [registry],
+    )?;
+    Ok(())
+}
+
 /// Every domain, by name.
 pub(crate) fn list(db: &Connection) -> Result<Vec<Domain>> {
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM domain ORDER BY name"))?

@@ -39,13 +39,15 @@ pub(crate) struct Kernel {
     pub(crate) exit_code: Option<i32>,
     pub(crate) started_at: Option<At>,
     pub(crate) terminated_at: Option<At>,
+    /// When it was certain that nothing of it runs any more; until then it holds its resources.
+    pub(crate) halted_at: Option<At>,
     /// When nothing was left of it.
     pub(crate) removed_at: Option<At>,
 }
 
 const COLUMNS: &str = "id, session, role, idx, local_rank, hostname, status, status_info, \
      status_data, agent, container_id, service_ports, occupied_slots, boot_id, last_stat, \
-     exit_code, started_at, terminated_at, removed_at, gpus";
+     exit_code, started_at, terminated_at, removed_at, gpus, halted_at";
 
 fn read(row: &Row<'_>) -> Result<Kernel> {
     Ok(Kernel {
@@ -69,6 +71,7 @@ fn read(row: &Row<'_>) -> Result<Kernel> {
         terminated_at: row.get(17)?,
         removed_at: row.get(18)?,
         gpus: row.get::<_, Json<_>>(19)?.0,
+        halted_at: row.get(20)?,
     })
 }
 
@@ -76,7 +79,7 @@ fn read(row: &Row<'_>) -> Result<Kernel> {
 pub(crate) fn put(db: &Connection, kernel: &Kernel) -> Result<()> {
     let k = kernel;
     let last_stat = k.last_stat.as_ref().map(Json);
-    let values: [&dyn ToSql; 20] = [
+    let values: [&dyn ToSql; 21] = [
         &Id(k.id),
         &Id(k.session),
         &k.role,
@@ -97,15 +100,17 @@ pub(crate) fn put(db: &Connection, kernel: &Kernel) -> Result<()> {
         &k.terminated_at,
         &k.removed_at,
         &Json(&k.gpus),
+        &k.halted_at,
     ];
     db.prepare_cached(&format!(
         "INSERT INTO kernel ({COLUMNS}) VALUES
             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-            ?20)
+            ?20, ?21)
          ON CONFLICT (id) DO UPDATE SET status = ?7, status_info = ?8, status_data = ?9,
             agent = ?10, container_id = ?11, service_ports = ?12, occupied_slots = ?13,
             boot_id = ?14, last_stat = ?15, exit_code = ?16, started_at = ?17,
-            terminated_at = ?18, removed_at = ?19, gpus = ?20"
+            terminated_at = ?18, removed_at = ?19, gpus = ?20,
+            halted_at = ?21"
     ))?
     .execute(values)?;
     Ok(())
@@ -173,11 +178,12 @@ pub(crate) fn listed(db: &Connection, sessions: &[Uuid]) -> Result<Vec<ListedKer
     .collect()
 }
 
-/// Kernels that hold resources, whatever session they belong to.
+/// Kernels that hold resources, whatever session they belong to: those that have a place, until it is
+/// certain that nothing of them runs there any more.
 pub(crate) fn occupying(db: &Connection) -> Result<Vec<Kernel>> {
     db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM kernel WHERE status NOT IN
-            ('PENDING', 'TERMINATED', 'CANCELLED', 'ERROR')"
+        "SELECT {COLUMNS} FROM kernel
+         WHERE halted_at IS NULL AND agent IS NOT NULL AND status != 'PENDING'"
     ))?
     .query_map([], read)?
     .collect()

@@ -68,6 +68,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "gpu",
         sql: include_str!("migrations/0009_gpu.sql"),
     },
+    Migration {
+        name: "kernel-end",
+        sql: include_str!("migrations/0010_kernel_end.sql"),
+    },
 ];
 
 /// A moment as the tables keep it: microseconds since 1970, UTC.

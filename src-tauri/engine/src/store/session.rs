@@ -47,6 +47,8 @@ pub(crate) struct Session {
     pub(crate) environ: BTreeMap<String, String>,
     pub(crate) mounts: Vec<SessionMount>,
     pub(crate) preopen_ports: Vec<u16>,
+    /// The agents that it may go to; empty for any.
+    pub(crate) agents: Vec<String>,
     /// Python environments of the computer, canonical.
     pub(crate) environments: Vec<PathBuf>,
     pub(crate) bootstrap_script: Option<String>,
@@ -82,7 +84,7 @@ const COLUMNS: &str = "id, name, type, status, status_info, status_data, status_
      priority, cluster_mode, cluster_size, requested_slots, occupied_slots, resource_opts, \
      environ, mounts, preopen_ports, bootstrap_script, startup_command, batch_timeout, starts_at, \
      dependencies, callback_url, terminate_reason, terminate_forced, num_queries, created_at, \
-     terminated_at, environments";
+     terminated_at, environments, agent_list";
 
 fn read(row: &Row<'_>) -> Result<Session> {
     Ok(Session {
@@ -124,13 +126,14 @@ fn read(row: &Row<'_>) -> Result<Session> {
         created_at: row.get(35)?,
         terminated_at: row.get(36)?,
         environments: row.get::<_, Json<_>>(37)?.0,
+        agents: row.get::<_, Json<_>>(38)?.0,
     })
 }
 
 /// Adds a session.
 pub(crate) fn insert(db: &Connection, session: &Session) -> Result<()> {
     let s = session;
-    let values: [&dyn ToSql; 38] = [
+    let values: [&dyn ToSql; 39] = [
         &Id(s.id),
         &s.name,
         &Word(s.kind),
@@ -169,6 +172,7 @@ pub(crate) fn insert(db: &Connection, session: &Session) -> Result<()> {
         &s.created_at,
         &s.terminated_at,
         &Json(&s.environments),
+        &Json(&s.agents),
     ];
     let places = (1..=values.len())
         .map(|n| format!("?{n}"))

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::slug;
+use crate::support::{data_dir, slug};
 use crate::{by, change, engine, plain, project, session, user};
 
 #[tokio::test]
@@ -50,8 +50,10 @@ async fn policies_bind() {
         list.iter().find(|one| one["name"] == name).unwrap()["allocatable"].clone()
     };
     assert_eq!((fits("medium"), fits("large")), (json!(true), json!(false)));
+    // No more is left on the agents than the policy leaves.
+    assert_eq!(presets["scaling_group_remaining"]["cpu"], "2", "{presets}");
 
-    let (status, _) = by(
+    let (status, made) = by(
         &engine,
         &ada,
         Method::POST,
@@ -59,7 +61,8 @@ async fn policies_bind() {
         Some(session("job-1")),
     )
     .await;
-    assert_eq!(status, 201);
+    assert_eq!(status, 201, "{made}");
+    let job = &made["sessionId"];
     let (status, body) = by(
         &engine,
         &ada,
@@ -97,6 +100,34 @@ async fn policies_bind() {
             .as_str()
             .unwrap()
             .contains("pending-session resource limit"),
+        "{body}"
+    );
+
+    // A priority is bound whenever it is set, and agents are for those who are shown them.
+    let path = data_dir(&engine.home).join("engine.db");
+    let database = db::connect(&path, db::Durability::Full).unwrap();
+    let low = "UPDATE keypair_policy SET max_priority = 20 WHERE name = 'small'";
+    database.execute_batch(low).unwrap();
+    let raised = |priority: u8| {
+        let query = "mutation($i: ModifyComputeSessionInput!) \
+                     { modify_compute_session(input: $i) { item { priority } } }";
+        let input = json!({ "id": job, "priority": priority });
+        Some(json!({ "query": query, "variables": { "i": input } }))
+    };
+    let (_, body) = by(&engine, &ada, Method::POST, "/admin/gql", raised(21)).await;
+    assert!(
+        body.to_string().contains("maximum priority of 20"),
+        "{body}"
+    );
+    let (_, body) = by(&engine, &ada, Method::POST, "/admin/gql", raised(20)).await;
+    let item = &body["data"]["modify_compute_session"]["item"];
+    assert_eq!(item["priority"], 20, "{body}");
+    let mut chosen = session("job-3");
+    chosen["config"]["agent_list"] = json!(["here"]);
+    let (status, body) = by(&engine, &ada, Method::POST, "/session", Some(chosen)).await;
+    assert_eq!(
+        (status, slug(&body)),
+        (403, "insufficient-privilege"),
         "{body}"
     );
 

@@ -105,6 +105,19 @@ async fn a_session_from_launch_to_end() {
 }
 
 async fn commands(engine: &Program) {
+    // The image's own words.
+    let (_, ports) = engine
+        .shell("first-one", "echo $BACKENDAI_SERVICE_PORTS")
+        .await;
+    assert!(
+        ports.contains(":http:[") || ports.contains(":http:"),
+        "{ports}"
+    );
+    assert!(
+        !ports.contains("sshd") && !ports.contains("8500"),
+        "{ports}"
+    );
+    interrupted(engine).await;
     let (code, text) = engine
         .shell("first-one", "echo $GREETING; pwd; hostname; exit 7")
         .await;
@@ -137,6 +150,31 @@ async fn commands(engine: &Program) {
     }
     assert_eq!(last["result"]["exitCode"], 127);
     assert!(!all.contains("never"), "{all}");
+}
+
+/// What runs is ended by an interrupt, and by nothing else here.
+async fn interrupted(engine: &Program) {
+    let query = json!({
+        "mode": "query", "runId": "run-to-be-cut",
+        "code": "import time\nprint('begun', flush=True)\ntime.sleep(1000)\nprint('whole')",
+    });
+    let mut answer = engine.post("/session/first-one", query).await.1;
+    let more = json!({ "mode": "continue", "runId": "run-to-be-cut" });
+    let mut text = answer["result"]["console"].to_string();
+    while !text.contains("begun") {
+        answer = engine.post("/session/first-one", more.clone()).await.1;
+        text += &answer["result"]["console"].to_string();
+    }
+    assert_eq!(answer["result"]["status"], "continued", "{answer}");
+    let (status, body) = engine
+        .call(Method::POST, "/session/first-one/interrupt", None)
+        .await;
+    assert_eq!(status, 204, "{body}");
+    while answer["result"]["status"] != "finished" {
+        answer = engine.post("/session/first-one", more.clone()).await.1;
+        text += &answer["result"]["console"].to_string();
+    }
+    assert!(!text.contains("whole"), "{text}");
 }
 
 async fn files(engine: &Program) {

@@ -74,16 +74,27 @@ impl Program {
 
     /// kill -9 of the outermost process of every session.
     pub(crate) fn kill_sessions(&self) {
+        self.kill_kernels(|_| true);
+    }
+
+    /// kill -9 of the outermost process of one kernel.
+    pub(crate) fn kill_kernel(&self, id: &str) {
+        self.kill_kernels(|folder| folder.ends_with(id));
+    }
+
+    fn kill_kernels(&self, chosen: impl Fn(&std::path::Path) -> bool) {
         let mut folders = vec![self.home.path().to_owned()];
+        let mut killed = 0;
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
                 let path = entry.path();
-                if entry.file_name() == "kernel.json" {
+                if entry.file_name() == "kernel.json" && chosen(&folder) {
                     let record: Value =
                         serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
                     let pid = record["supervisor"]["pid"].as_i64().unwrap();
                     let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
                     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+                    killed += 1;
                 } else if entry.file_type().is_ok_and(|kind| kind.is_dir())
                     && entry.file_name() != "home"
                 {
@@ -91,6 +102,7 @@ impl Program {
                 }
             }
         }
+        assert!(killed > 0, "nothing was there to be killed");
     }
 
     pub(crate) fn headers(

@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::{Engine, Options};
@@ -26,6 +27,13 @@ pub(crate) fn clock() -> Timestamp {
         0 => Timestamp::now(),
         seconds => Timestamp::from_second(seconds).unwrap(),
     }
+}
+
+/// Seconds that the engine believes to have passed besides those that did.
+pub(crate) static PASSED: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn steady() -> Duration {
+    engine::steady() + Duration::from_secs(PASSED.load(Ordering::SeqCst))
 }
 
 pub(crate) fn runner() -> PathBuf {
@@ -161,6 +169,8 @@ pub(crate) fn options(home: &TempDir, runtime: Arc<dyn Runtime>) -> Options {
         listen: engine::DEFAULT_LISTEN,
         runtime,
         clock,
+        steady,
+        start_pause: Duration::from_millis(20),
     }
 }
 

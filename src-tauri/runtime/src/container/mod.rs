@@ -160,6 +160,39 @@ impl Containers {
         }
     }
 
+    /// Starts an ended kernel again: in a new container of its image, in the home that it left. On
+    /// failure the home stays.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Gone`] when nothing is left of it, else as [`Containers::start`].
+    pub async fn restart(&self, spec: &KernelSpec) -> Result<Arc<dyn Kernel>, RuntimeError> {
+        let dir = self.dir(spec.kernel_id);
+        if !dir.at("home").is_dir() {
+            return Err(RuntimeError::Gone(spec.kernel_id));
+        }
+        self.clear(&dir).await?;
+        dir.forget_end()
+            .map_err(RuntimeError::io("tidy up after the session"))?;
+        match start::start(self, spec, &dir).await {
+            Ok(kernel) => Ok(Arc::new(kernel)),
+            Err(error) => {
+                self.clear(&dir).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes what the container engine has of a kernel.
+    async fn clear(&self, dir: &Dir) -> Result<(), RuntimeError> {
+        if let Some(record) = dir.read() {
+            self.api.remove_container(&record.container).await?;
+            if let Some(network) = &record.network {
+                self.api.remove_network(network).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Finds a kernel again. It needs no answer of the container engine.
     ///
     /// # Errors
@@ -211,12 +244,7 @@ impl Containers {
     /// When the container engine is away while it may hold a container of ours.
     pub async fn remove(&self, id: KernelId) -> Result<(), RuntimeError> {
         let dir = self.dir(id);
-        if let Some(record) = dir.read() {
-            self.api.remove_container(&record.container).await?;
-            if let Some(network) = &record.network {
-                self.api.remove_network(network).await?;
-            }
-        }
+        self.clear(&dir).await?;
         let removed = tokio::task::spawn_blocking(move || dir.remove()).await;
         removed
             .map_err(io::Error::other)

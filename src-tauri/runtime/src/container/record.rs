@@ -87,6 +87,22 @@ impl Dir {
         process::exit(&self.at("exit.json"), boot.as_deref())
     }
 
+    /// Makes room for another start in the home that is there.
+    pub(super) fn forget_end(&self) -> io::Result<()> {
+        for outcome in [
+            fs::remove_file(self.at("exit.json")),
+            fs::remove_file(&self.socket),
+            fs::remove_dir_all(&self.porch),
+            fs::remove_dir_all(self.at("etc")),
+        ] {
+            match outcome {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Removes all of it.
     pub(super) fn remove(&self) -> io::Result<()> {
         for outcome in [

@@ -142,7 +142,8 @@ fn make_directories(containers: &Containers, dir: &Dir) -> Result<(), RuntimeErr
     let doing = || RuntimeError::io("make the session's directories");
     let (home, tmp) = (dir.at("home"), dir.at("tmp"));
     for (path, mode) in [(&dir.root, 0o755), (&home, 0o700), (&tmp, 0o1777)] {
-        fs::create_dir(path).map_err(doing())?;
+        // They are there when it is started again.
+        fs::create_dir_all(path).map_err(doing())?;
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(doing())?;
     }
     for path in [&home, &tmp] {

@@ -71,12 +71,16 @@ pub(crate) struct Facts<'a> {
     pub(crate) limits: Limits,
     pub(crate) kind: SessionType,
     pub(crate) status: SessionStatus,
-    /// When it was asked for, or is to begin: milliseconds since 1970, as all times here.
+    /// When it was asked for: milliseconds since 1970, as all times here.
+    pub(crate) created: i64,
+    /// When it was asked for, or is to begin.
     pub(crate) begins: i64,
     /// When it began to run.
     pub(crate) running_since: Option<i64>,
     pub(crate) access: Option<Access>,
     pub(crate) now: i64,
+    /// The same moment on a clock that nobody sets.
+    pub(crate) steady: i64,
 }
 
 impl Facts<'_> {
@@ -118,12 +122,12 @@ impl Facts<'_> {
             given if given > 0 => Some(whole(given)),
             _ => self.settings.network_threshold,
         };
-        let running_since = self.running_since.unwrap_or(self.now);
-        let access = self.access.unwrap_or(Access {
+        // Nothing is known before the first exchange; the clock may have been ahead when it began.
+        let access = self.access.unwrap_or_else(|| Access {
             open: 0,
-            last_millis: running_since,
+            last_millis: self.running_since.map_or(self.now, |at| at.min(self.now)),
         });
-        let last = access.last_millis.max(running_since);
+        let last = access.last_millis;
         // A connection through which nothing goes for long counts as closed.
         let silent = seconds_of(self.now.saturating_sub(last));
         let busy = access.open > 0 && silent < self.settings.packet_timeout;
@@ -148,19 +152,23 @@ impl Facts<'_> {
             given if given > 0 => whole(given),
             _ => self.settings.window?,
         };
-        let begins = self.running_since.unwrap_or(self.now);
-        let grace_end = begins
+        let grace_end = self
+            .created
             .max(self.user_grace_end())
             .saturating_add(millis(self.settings.initial_grace));
-        Some(window.judge(self.settings, length, grace_end, self.now, sample))
+        // Samples age on the steady clock: one that is set would make the window full at once.
+        let grace_left = grace_end.saturating_sub(self.now);
+        let grace_end = self.steady.saturating_add(grace_left);
+        Some(window.judge(self.settings, length, grace_end, self.steady, sample))
     }
 
     /// What all checkers that are switched on say; `window` remembers this session's use.
     pub(crate) fn verdicts(&self, window: &mut Window, sample: Option<Sample>) -> Vec<Verdict> {
-        let mut verdicts = vec![self.lifetime()];
-        if self.kind == SessionType::Inference {
-            return verdicts;
+        // What serves a model lives by other rules, and what has not run yet lives not at all.
+        if self.kind == SessionType::Inference || self.running_since.is_none() {
+            return Vec::new();
         }
+        let mut verdicts = vec![self.lifetime()];
         if self.settings.network {
             verdicts.extend(self.network());
         }
@@ -283,10 +291,12 @@ mod tests {
             },
             kind: SessionType::Interactive,
             status: SessionStatus::Running,
+            created: HOUR,
             begins: HOUR,
             running_since: Some(HOUR),
             access: None,
             now: HOUR,
+            steady: HOUR,
         }
     }
 
@@ -299,13 +309,59 @@ mod tests {
         let settings = Settings::default();
         let mut facts = facts(&settings);
         facts.limits.max_session_lifetime = 3600;
-        facts.status = SessionStatus::Pending;
         let life = facts.lifetime();
         assert_eq!((life.remaining, life.idle), (Some(3600.0), false));
         facts.now = HOUR * 2;
         assert!(facts.lifetime().idle);
         facts.limits.max_session_lifetime = 0;
         assert_eq!(facts.lifetime().remaining, None);
+    }
+
+    #[test]
+    fn models_and_what_never_ran_are_not_judged() {
+        let settings = Settings::default();
+        let mut facts = facts(&settings);
+        facts.limits.max_session_lifetime = 60;
+        facts.now = HOUR * 24;
+        let judge = |facts: &Facts<'_>| facts.verdicts(&mut Window::default(), None);
+        assert!(judge(&facts).iter().any(|verdict| verdict.idle));
+        facts.kind = SessionType::Inference;
+        assert!(judge(&facts).is_empty());
+        facts.kind = SessionType::Batch;
+        facts.running_since = None;
+        facts.status = SessionStatus::Pending;
+        assert!(judge(&facts).is_empty());
+    }
+
+    #[test]
+    fn use_is_judged_some_time_after_the_request() {
+        let settings = Settings {
+            utilization: true,
+            initial_grace: 300.0,
+            thresholds: vec![settings::Threshold {
+                metric: "mem".to_owned(),
+                resource: "mem".to_owned(),
+                average: 50.0,
+            }],
+            ..Settings::default()
+        };
+        let mut facts = facts(&settings);
+        let mut window = Window::default();
+        let mut judge = |facts: &Facts<'_>| {
+            let sample = [("mem".to_owned(), 1.0)].into();
+            facts.utilization(&mut window, Some(sample)).unwrap()
+        };
+        facts.created = HOUR - 100_000;
+        assert_eq!(judge(&facts).remaining, Some(200.0 + 600.0));
+        facts.created = HOUR - 301_000;
+        assert_eq!(judge(&facts).remaining, Some(600.0));
+        // A day by the clock that is set is no time.
+        facts.now += 24 * HOUR;
+        facts.steady += 15_000;
+        assert_eq!(judge(&facts).remaining, Some(585.0));
+        assert!(!judge(&facts).idle);
+        facts.steady += 600_000;
+        assert!(judge(&facts).idle);
     }
 
     #[test]

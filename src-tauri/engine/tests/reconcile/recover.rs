@@ -1,13 +1,9 @@
 //! What a new engine makes of what an earlier one left: nothing acknowledged is lost, and what is
 //! gone is said to be gone.
-#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
-
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{NoKernels, TestEngine, data_dir};
 use serde_json::json;
-use support::{NoKernels, TestEngine, data_dir};
 
 /// Puts the session back to where an engine was when it was killed, and starts the next one.
 async fn killed_in(status: &str, boot_id: &str) -> (TestEngine, String) {
@@ -24,7 +20,7 @@ async fn killed_in(status: &str, boot_id: &str) -> (TestEngine, String) {
             "UPDATE session SET status = '{status}', status_info = NULL, terminated_at = NULL,
                 status_data = '{{}}', terminate_reason = iif('{status}' = 'TERMINATING', 'user-requested', NULL);
              UPDATE kernel SET status = '{status}', boot_id = '{boot_id}', terminated_at = NULL,
-                removed_at = NULL;"
+                halted_at = NULL, removed_at = NULL;"
         ))
         .unwrap();
     drop(database);
