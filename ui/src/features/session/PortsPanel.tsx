@@ -58,6 +58,7 @@ export function PortsPanel({ session }: { session: Session }) {
       )}
       <Button
         size="small"
+        className={styles.portOther}
         onClick={() => setForwarding({ port: null })}
         data-testid={ids.drawer.portForward}
       >
