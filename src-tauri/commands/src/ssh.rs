@@ -8,7 +8,7 @@ use client::protocol::api::gangway::capability;
 use client::protocol::name::check_session;
 use client::protocol::session::SessionStatus;
 use client::{Client, SessionRow};
-use settings::{Config, LOCAL_PROFILE, Program};
+use settings::{Config, Program};
 use uuid::Uuid;
 
 use crate::context::Context;
@@ -124,9 +124,8 @@ fn proxy_command(context: &Context, session: &str) -> Result<Vec<String>, Failur
         words.extend(["env".to_owned(), format!("GANGWAY_HOME={}", home.display())]);
     }
     words.push(program.display().to_string());
-    if profile != LOCAL_PROFILE {
-        words.extend(["--profile".to_owned(), profile]);
-    }
+    // Said for this computer as well: without it, it would be the profile that is in use then.
+    words.extend(["--profile".to_owned(), profile]);
     words.extend(["ssh-proxy".to_owned(), session.to_owned()]);
     Ok(words)
 }
