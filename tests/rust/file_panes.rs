@@ -448,7 +448,7 @@ async fn a_hundred_thousand_entries() -> Result<()> {
         times[times.len() - 1]
     );
     ensure!(
-        times[times.len() / 2] < 250.0,
+        times[times.len() / 2] < 400.0,
         "half of the frames are late"
     );
     ensure!(times[times.len() - 1] < 3000.0, "the window stood still");
