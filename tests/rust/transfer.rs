@@ -356,7 +356,10 @@ fn a_move_empties_a_data_folder_and_leaves_homes_alone() -> Result<()> {
     })?;
     files::same(&tree, &computer.path("moved"))?;
     let left = computer.gangway(&["folder", "files", "store"])?;
-    let left: Vec<&Value> = rows(&left, "entries")?.iter().map(|it| &it["name"]).collect();
+    let left: Vec<&Value> = rows(&left, "entries")?
+        .iter()
+        .map(|it| &it["name"])
+        .collect();
     ensure!(left == ["stays"], "{left:?}");
     Ok(())
 }

@@ -132,16 +132,18 @@ async fn what_was_left_out_stays() {
 async fn killed_again_and_again_a_move_ends_with_the_copy_whole_and_the_source_gone() {
     let bench = Bench::new().await;
     bench.queue.close().await;
-    let files = 400;
+    let files = 1200;
     let fill = |folder: &Path| {
         std::fs::create_dir_all(folder.join("deep")).unwrap();
         for file in 0..files {
             let place = folder.join(if file % 2 == 0 { "." } else { "deep" });
-            std::fs::write(place.join(format!("f{file}")), noise(20_000, file)).unwrap();
+            std::fs::write(place.join(format!("f{file}")), noise(6_000, file)).unwrap();
         }
     };
     let wanted = bench.sshd.folder().join("wanted");
     fill(&wanted);
+    // All of them: on a busy machine one removal may be over before anybody sees it begin.
+    let mut in_removal = 0;
     for (src, dst) in [
         (bench.local("tree"), bench.remote("moved")),
         (bench.remote("tree"), bench.local("moved")),
@@ -149,16 +151,15 @@ async fn killed_again_and_again_a_move_ends_with_the_copy_whole_and_the_source_g
         let (from, to) = (Path::new(src.path()), Path::new(dst.path()));
         fill(from);
         let mut kills = 0;
-        let mut in_removal = 0;
         let ended = loop {
             let mut process = process(&bench, bench.sshd.port, &src, &dst, 16 << 20);
             let mut child = process.env("TRANSFER_TEST_MOVE", "1").spawn().unwrap();
-            // Early ones meet the copying, late ones the removal; the last is left alone.
+            // The first ones meet the copying, the next ones the removal; the last is left alone.
             let left = count(from);
-            let until = std::time::Instant::now() + Duration::from_millis(60 + 60 * kills);
+            let until = std::time::Instant::now() + Duration::from_millis(150 + 100 * kills);
             while child.try_wait().unwrap().is_none()
-                && (kills >= 12 || std::time::Instant::now() < until)
-                && (kills >= 12 || count(from) == left)
+                && (kills >= 3 || std::time::Instant::now() < until)
+                && (kills >= 6 || count(from) == left)
             {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -174,7 +175,6 @@ async fn killed_again_and_again_a_move_ends_with_the_copy_whole_and_the_source_g
         };
         assert!(ended.success());
         assert!(kills > 1, "it was too quick to be killed");
-        assert!(in_removal > 0, "no kill met the removal");
         assert!(!from.exists(), "{} files stay", count(from));
         let output = std::process::Command::new("diff")
             .arg("-r")
@@ -182,8 +182,9 @@ async fn killed_again_and_again_a_move_ends_with_the_copy_whole_and_the_source_g
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
-        eprintln!("{kills} kills, {in_removal} in the removal");
+        eprintln!("{kills} kills, {in_removal} in the removal so far");
     }
+    assert!(in_removal > 0, "no kill met the removal");
 }
 
 /// Whole files in a folder.
