@@ -2,13 +2,13 @@
 //! session itself.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::computer::{Computer, PATIENCE, kill, rows};
 use tests::files;
-use tests::process::{Running, eventually};
+use tests::process::{Running, eventually, run};
 
 const SIZE: u64 = 32 << 20;
 
@@ -154,5 +154,73 @@ fn a_session_that_ends_leaves_its_transfers_to_the_data_folder() -> Result<()> {
     let mine = fs::read_dir(computer.path(""))?.flatten();
     let parts = mine.filter(|it| it.file_name().to_string_lossy().contains("gangway-part"));
     ensure!(parts.count() == 0);
+    Ok(())
+}
+
+/// A move is no exception: whoever finishes the copy removes the source, and only what it has
+/// copied of it.
+#[test]
+fn a_move_whose_proxy_host_is_killed_ends_with_the_source_gone() -> Result<()> {
+    let computer = Computer::logged_in()?;
+    computer.gangway(&["folder", "create", "store"])?;
+    computer.launch("carry", &[])?;
+    let kept = computer.path("kept");
+    files::many(&kept, 200)?;
+    files::big(&kept.join("large"), SIZE / 2)?;
+    let mut place = kept.clone();
+    for name in ["to-session", "to-folder"] {
+        run(Command::new("cp")
+            .arg("-a")
+            .arg(&place)
+            .arg(computer.path(name)))?;
+        place = computer.path(name);
+    }
+    computer.gangway(&["cp", "-r", "kept", "carry:from-session"])?;
+    let here = |name: &str| json!({"kind": "local", "path": computer.path(name)});
+    let session = |path: &str| json!({"kind": "session", "session": "carry", "path": path});
+    let wanted = json!({
+        "items": [
+            {"src": here("to-session"), "dst": session("/home/work/there")},
+            {"src": here("to-folder"), "dst": {"kind": "folder", "folder": "store", "path": "there"}},
+            {"src": session("/home/work/from-session"), "dst": here("from-session")},
+        ],
+        "remove_source": true,
+        "limit_bps": 1 << 20,
+    });
+    computer.gangway(&["call", "transfer.start", &wanted.to_string()])?;
+    for part in 1..=3 {
+        under_way(&computer, 3, part * SIZE / 32)?;
+        kill(computer.host_pid()?)?;
+    }
+    // Written while it is on its way, where its folder has been looked through.
+    under_way(&computer, 3, SIZE / 8)?;
+    fs::write(computer.path("to-session/new"), "new")?;
+    kill(computer.host_pid()?)?;
+    under_way(&computer, 3, SIZE / 6)?;
+    fs::write(computer.path("to-folder/new"), "new")?;
+    all_done(&computer)?;
+
+    let moved = computer.gangway(&["call", "transfer.list", "{}"])?;
+    let moved: Vec<&Value> = rows(&moved, "transfers")?
+        .iter()
+        .filter(|it| it["remove_source"] == true)
+        .collect();
+    ensure!(moved.len() == 3, "{moved:?}");
+    let gone = computer.ok("carry", "test -e from-session || echo gone")?;
+    ensure!(gone == "gone", "the session's files are still there");
+    let left = fs::read_dir(computer.path("to-folder"))?.count();
+    ensure!(left == 1, "{left} of what went into the data folder stay");
+    let told = moved.iter().filter(|it| it["source_left"] == 1).count();
+    ensure!(told >= 1, "{moved:?}");
+    // What came after a restart may have been seen and moved along.
+    let late = computer.path("to-session");
+    ensure!(!late.exists() || fs::read_dir(&late)?.count() == 1);
+
+    computer.gangway(&["cp", "-r", "carry:there", "back-1"])?;
+    computer.gangway(&["cp", "-r", "folder://store/there", "back-2"])?;
+    let _ = fs::remove_file(computer.path("back-1/new"));
+    for back in ["back-1", "back-2", "from-session"] {
+        files::same(&kept, &computer.path(back))?;
+    }
     Ok(())
 }

@@ -195,7 +195,16 @@ async fn a_second_start_shows_the_first() -> Result<()> {
     home.single_instance();
     let window = Window::app(&home).await?;
     window.find("login.page").await?;
+    let screen = Screen::of(&home)?;
+    let frame = screen.window("Gangway").await?;
+    let cover = screen.cover(frame)?;
+    ensure!(screen.is_above(cover, frame)?, "the window is not covered");
     run(&mut home.command(program("gangway-desktop")))?;
+    window
+        .eventually("the window to come to the front", async || {
+            Ok(screen.is_above(frame, cover)?.then_some(()))
+        })
+        .await?;
     ensure!(home.processes("gangway-desktop").len() == 1);
     window.find("login.page").await?;
     window.close().await

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{
-    AtomEnum, ClientMessageEvent, ConnectionExt, EventMask, InputFocus, MapState, Window,
+    AtomEnum, ClientMessageEvent, ConnectionExt, CreateWindowAux, EventMask, InputFocus, MapState,
+    Window, WindowClass,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
+use x11rb::{COPY_DEPTH_FROM_PARENT, COPY_FROM_PARENT};
 
 use crate::home::Home;
 
@@ -65,6 +67,43 @@ impl Screen {
             }
         }
         Ok(found)
+    }
+
+    /// Puts a window of ours over another one.
+    ///
+    /// # Errors
+    /// When the display is gone.
+    pub fn cover(&self, window: Window) -> Result<Window> {
+        let size = self.connection.get_geometry(window)?.reply()?;
+        let cover = self.connection.generate_id()?;
+        self.connection
+            .create_window(
+                COPY_DEPTH_FROM_PARENT,
+                cover,
+                self.root,
+                size.x,
+                size.y,
+                size.width,
+                size.height,
+                0,
+                WindowClass::INPUT_OUTPUT,
+                COPY_FROM_PARENT,
+                &CreateWindowAux::new(),
+            )?
+            .check()?;
+        self.connection.map_window(cover)?.check()?;
+        Ok(cover)
+    }
+
+    /// Whether one window is nearer to the front than another.
+    ///
+    /// # Errors
+    /// When the display is gone.
+    pub fn is_above(&self, upper: Window, lower: Window) -> Result<bool> {
+        // From the back to the front.
+        let all = self.connection.query_tree(self.root)?.reply()?.children;
+        let place = |window| all.iter().position(|other| *other == window);
+        Ok(place(upper) > place(lower))
     }
 
     /// Waits for a window with this title.

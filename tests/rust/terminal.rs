@@ -1,10 +1,14 @@
 //! The terminal of the real window: shells that outlive it, splits, search, copying and pasting,
 //! Korean and Japanese, and a flood of output.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tests::home::Home;
+use tests::process::run;
 use tests::repository;
 use tests::window::{PATIENCE, Window};
 
@@ -304,11 +308,52 @@ async fn flood(bytes: usize) -> Result<()> {
         waits[waits.len() / 2],
         waits[waits.len() - 1]
     );
+    // Generous: on a busy machine without a graphics card a frame takes long by itself.
+    ensure!(waits[waits.len() / 2] < 1000.0, "frames are late");
+    ensure!(
+        waits[waits.len() - 1] < 15_000.0,
+        "the window stood still for {:.0} ms",
+        waits[waits.len() - 1]
+    );
     // What never ends is ended by Ctrl-C.
     shells.typed(&window, "yes to-the-end\n").await?;
     shells.says(&window, "to-the-end\nto-the-end").await?;
     shells.typed(&window, "\u{e009}c\u{e000}").await?;
     shells.typed(&window, "echo heard-$((40 + 2))\n").await?;
     shells.says(&window, "heard-42").await?;
+    window.close().await
+}
+
+/// The button hands the session to the terminal program that the user has.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_users_own_terminal_is_started_with_ssh() -> Result<()> {
+    let (shells, window) = Shells::launch().await?;
+    let (program, notes) = (
+        shells.home.path("bin/x-terminal-emulator"),
+        shells.home.path("started"),
+    );
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" > '{0}.new' && mv '{0}.new' '{0}'\n",
+        notes.display()
+    );
+    fs::write(&program, script)?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    window.click("terminal.external").await?;
+    let words = window
+        .eventually("the terminal program to be started", async || {
+            Ok(fs::read_to_string(&notes).ok())
+        })
+        .await?;
+    let words: Vec<&str> = words.lines().collect();
+    ensure!(words[..2] == ["-e", "ssh"], "{words:?}");
+    let host = format!("work@{SESSION}");
+    ensure!(words.last() == Some(&host.as_str()), "{words:?}");
+    // What it was given works.
+    let mut ssh = shells.home.command(words[1]);
+    ssh.args(["-o", "BatchMode=yes"])
+        .args(&words[2..])
+        .args(["echo", "reached"])
+        .stdin(Stdio::null());
+    ensure!(run(&mut ssh)? == "reached\n");
     window.close().await
 }

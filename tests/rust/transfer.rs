@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::computer::{Computer, PATIENCE, has_keys, kill, rows};
 use tests::files;
 use tests::process::{Running, eventually};
@@ -316,4 +316,50 @@ fn only(answer: &Value) -> Result<&Value> {
     let list = rows(answer, "transfers")?;
     ensure!(list.len() == 1, "{answer}");
     Ok(&list[0])
+}
+
+/// Out of a data folder, whose files have no place but the manager's; and what is never moved.
+#[test]
+fn a_move_empties_a_data_folder_and_leaves_homes_alone() -> Result<()> {
+    let computer = Computer::logged_in()?;
+    computer.gangway(&["folder", "create", "store"])?;
+    computer.launch("carry", &[])?;
+    let tree = computer.path("tree");
+    files::many(&tree, 120)?;
+    computer.gangway(&["cp", "-r", "tree", "folder://store/tree"])?;
+    computer.gangway(&["cp", "-r", "tree/00", "folder://store/stays"])?;
+    let start = |src: Value, dst: Value| {
+        json!({"items": [{"src": src, "dst": dst}], "remove_source": true}).to_string()
+    };
+    let folder = |path: &str| json!({"kind": "folder", "folder": "store", "path": path});
+    let session = |path: &str| json!({"kind": "session", "session": "carry", "path": path});
+    let here = |path| json!({"kind": "local", "path": path});
+    for home in [
+        folder("/"),
+        session("/home/work/"),
+        session("~"),
+        here(computer.path("")),
+    ] {
+        let request = start(home, here(computer.path("moved")));
+        let refused = computer.refused(&["call", "transfer.start", &request])?;
+        ensure!(refused.code == "bad_path", "{refused:?}");
+    }
+    let request = start(folder("tree"), here(computer.path("moved")));
+    computer.gangway(&["call", "transfer.start", &request])?;
+    eventually("the move to be over", PATIENCE, || {
+        let list = computer.gangway(&["call", "transfer.list", "{}"])?;
+        let list = rows(&list, "transfers")?.clone();
+        let moving = list.iter().find(|it| it["remove_source"] == true);
+        let moving = moving.context("the move")?;
+        ensure!(moving["state"] != "failed", "{moving}");
+        Ok((moving["state"] == "done" && moving["source_left"] == 0).then_some(()))
+    })?;
+    files::same(&tree, &computer.path("moved"))?;
+    let left = computer.gangway(&["folder", "files", "store"])?;
+    let left: Vec<&Value> = rows(&left, "entries")?
+        .iter()
+        .map(|it| &it["name"])
+        .collect();
+    ensure!(left == ["stays"], "{left:?}");
+    Ok(())
 }

@@ -138,6 +138,7 @@ export const ids = {
     path: (side: string) => `files.path.${side}`,
     upload: 'files.upload',
     download: 'files.download',
+    links: 'files.links',
     mkdir: (side: string) => `files.mkdir.${side}`,
     remove: (side: string) => `files.remove.${side}`,
     rename: (side: string) => `files.rename.${side}`,

@@ -248,23 +248,15 @@ pub(crate) async fn rename(context: &Context, request: FileRename) -> Result<Not
 
 pub(crate) async fn remove(context: &Context, request: FileRemove) -> Result<Nothing, Failure> {
     for location in request.locations {
+        may_be_removed(&location)?;
         match location {
             Location::Local { path } => local_remove(&path).await?,
             Location::Session { session, path } => {
                 let path = session_path(&path);
-                if matches!(path.as_str(), "/" | SESSION_HOME) {
-                    let message = format!("{path} itself can't be removed");
-                    return Err(Failure::new(FailureCode::BadPath, message));
-                }
                 session_remove(&sftp(context, &session).await?, path).await?;
             }
             Location::Folder { folder, path } => {
                 let path = inner_path(&path)?;
-                if path.is_empty() {
-                    let message = "the root of a data folder can't be removed";
-                    return Err(Failure::new(FailureCode::BadPath, message)
-                        .hint("remove the folder itself: `gangway folder rm`"));
-                }
                 let client: Client = context.client().await?;
                 client.folder_delete(&folder, vec![path]).await?;
                 context.changed(Tag::Folder, None);
@@ -274,14 +266,38 @@ pub(crate) async fn remove(context: &Context, request: FileRemove) -> Result<Not
     Ok(Nothing {})
 }
 
+/// Homes and roots stay, whatever is asked for.
+pub(crate) fn may_be_removed(location: &Location) -> Result<(), Failure> {
+    let itself = match location {
+        Location::Local { path } => {
+            let path = local_path(path)?;
+            let is_home = std::env::home_dir().as_deref() == Some(&path);
+            (path.parent().is_none() || is_home).then(|| path.display().to_string())
+        }
+        Location::Session { path, .. } => {
+            let path = session_path(path);
+            let bare = path.trim_end_matches('/');
+            matches!(bare, "" | SESSION_HOME).then_some(path)
+        }
+        Location::Folder { path, .. } if inner_path(path)?.is_empty() => {
+            let message = "the root of a data folder can't be removed";
+            return Err(Failure::new(FailureCode::BadPath, message)
+                .hint("remove the folder itself: `gangway folder rm`"));
+        }
+        Location::Folder { .. } => None,
+    };
+    match itself {
+        None => Ok(()),
+        Some(path) => {
+            let message = format!("{path} itself can't be removed");
+            Err(Failure::new(FailureCode::BadPath, message))
+        }
+    }
+}
+
 async fn local_remove(path: &str) -> Result<(), Failure> {
     let path = local_path(path)?;
     let failed = |error: std::io::Error| io(&error, &path.display());
-    let home = std::env::home_dir();
-    if path.parent().is_none() || home.as_deref() == Some(&path) {
-        let message = format!("{} itself can't be removed", path.display());
-        return Err(Failure::new(FailureCode::BadPath, message));
-    }
     let data = tokio::fs::symlink_metadata(&path).await.map_err(failed)?;
     if data.is_dir() {
         tokio::fs::remove_dir_all(&path).await.map_err(failed)

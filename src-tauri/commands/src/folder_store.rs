@@ -106,6 +106,7 @@ impl Store for FolderStore {
             rename: false,
             attributes: false,
             links: false,
+            looks_at_one: false,
             parallel_files: PARALLEL,
         }
     }

@@ -68,6 +68,7 @@ async fn try_sit(context: &Context, holder: Holder) -> Result<ProxyHost, StartEr
     context.seat().take(host.clone());
     tokio::spawn(quit_at_the_end(context.clone(), host.transfers().clone()));
     tokio::spawn(tell(context.clone(), host.clone()));
+    context.listen_to_left_edits();
     Ok(host)
 }
 
@@ -97,14 +98,25 @@ async fn quit_at_the_end(context: Context, transfers: Queue) {
     }
 }
 
+/// Whether files are gone from where they were.
+fn has_moved(transfer: &transfer::Transfer) -> bool {
+    transfer.remove_source && transfer.state == transfer::State::Done
+}
+
 /// Tells the news of the host to whoever listens.
 async fn tell(context: Context, host: ProxyHost) {
     let mut changes = host.changes();
+    let transfers = host.transfers().clone();
     drop(host);
     loop {
         match changes.recv().await {
             Ok(proxy::Changed::Tunnel(id)) => context.changed(Tag::Tunnel, Some(id)),
-            Ok(proxy::Changed::Transfer(id)) => context.changed(Tag::Transfer, Some(id)),
+            Ok(proxy::Changed::Transfer(id)) => {
+                if transfers.get(&id).is_some_and(|it| has_moved(&it)) {
+                    context.changed(Tag::File, None);
+                }
+                context.changed(Tag::Transfer, Some(id));
+            }
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
                 context.changed(Tag::Tunnel, None);
                 context.changed(Tag::Transfer, None);

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use ::ssh::client::config::{ConfigFile, Entry, Status};
+use ::ssh::client::config::{ConfigFile, Entry, Part, Status};
 use ::ssh::client::{KnownHosts, PublicKey};
 use client::protocol::api::gangway::capability;
 use client::protocol::name::check_session;
 use client::protocol::session::SessionStatus;
 use client::{Client, SessionRow};
-use settings::{LOCAL_PROFILE, Program};
+use settings::{Config, Program};
 use uuid::Uuid;
 
 use crate::context::Context;
@@ -25,13 +25,19 @@ pub(crate) async fn info(context: &Context, request: SessionRef) -> Result<SshIn
     refresh_config(context, &client).await;
     let key_path = key_file(context, row.session_id).display().to_string();
     let installed = is_installed(context)?;
+    // Another profile may have a session of that name.
+    let known = match installed {
+        true => config_file(context)?.name_of(&row.session_id.to_string())?,
+        false => None,
+    };
+    let host = known.unwrap_or_else(|| entry.host.clone());
     Ok(SshInfo {
         command: if installed {
-            format!("ssh {}", entry.host)
+            format!("ssh {host}")
         } else {
             shell_words::join(arguments(&entry))
         },
-        host: entry.host.clone(),
+        host,
         user: entry.user.clone(),
         config_block: entry.text()?,
         key_path,
@@ -118,9 +124,8 @@ fn proxy_command(context: &Context, session: &str) -> Result<Vec<String>, Failur
         words.extend(["env".to_owned(), format!("GANGWAY_HOME={}", home.display())]);
     }
     words.push(program.display().to_string());
-    if profile != LOCAL_PROFILE {
-        words.extend(["--profile".to_owned(), profile]);
-    }
+    // Said for this computer as well: without it, it would be the profile that is in use then.
+    words.extend(["--profile".to_owned(), profile]);
     words.extend(["ssh-proxy".to_owned(), session.to_owned()]);
     Ok(words)
 }
@@ -173,7 +178,12 @@ pub(crate) async fn config_install(
 ) -> Result<SshConfigStatus, Failure> {
     let client = context.client().await?;
     let entries = entries(context, &client).await?;
-    config_file(context)?.install(&entries)?;
+    let profiles = Config::load(context.paths())?.profile_names();
+    config_file(context)?.install(Part {
+        profile: &context.profile_name()?,
+        entries: &entries,
+        profiles: &profiles,
+    })?;
     config_status(context, Nothing {}).await
 }
 
@@ -204,7 +214,13 @@ pub(crate) async fn refresh_config(context: &Context, client: &Client) {
     let refreshed = async {
         let file = config_file(context)?;
         if file.status()? != Status::Absent {
-            file.write_include(&entries(context, client).await?)?;
+            let entries = entries(context, client).await?;
+            let profiles = Config::load(context.paths())?.profile_names();
+            file.write_include(Part {
+                profile: &context.profile_name()?,
+                entries: &entries,
+                profiles: &profiles,
+            })?;
         }
         Ok::<_, Failure>(())
     };

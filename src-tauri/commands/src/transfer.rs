@@ -1,11 +1,11 @@
 //! Moving files. Runs in the proxy host.
 
 use crate::context::Context;
-use crate::file::{inner_path, local_path};
+use crate::file::{inner_path, local_path, may_be_removed};
 use crate::session::find_running;
 use crate::types::{
-    Failure, FailureCode, FileRemove, Links, Location, Nothing, OnFinish, Overwrite, Tag, Transfer,
-    TransferList, TransferOptions, TransferRef, TransferReorder, TransferResolve, TransferStart,
+    Failure, FailureCode, Links, Location, Nothing, OnFinish, Overwrite, Transfer, TransferList,
+    TransferOptions, TransferRef, TransferReorder, TransferResolve, TransferStart,
 };
 
 pub(crate) async fn list(context: &Context, _: Nothing) -> Result<TransferList, Failure> {
@@ -48,7 +48,7 @@ pub(crate) async fn set_options(
 ) -> Result<TransferOptions, Failure> {
     let queue = context.proxy()?.transfers().clone();
     queue.set_limit(request.limit_bps).await?;
-    queue.set_on_finish(request.on_finish.into());
+    queue.set_on_finish(request.on_finish.into()).await?;
     Ok(request)
 }
 
@@ -60,12 +60,14 @@ pub(crate) async fn start(
     let profile = context.profile_name()?;
     let mut items = Vec::with_capacity(request.items.len());
     for item in request.items {
+        if request.remove_source {
+            may_be_removed(&item.src)?;
+        }
         items.push(transfer::Item {
             src: place(context, &profile, item.src).await?,
             dst: place(context, &profile, item.dst).await?,
         });
     }
-    let transfer_profile = profile.clone();
     let start = transfer::Start {
         profile,
         items,
@@ -73,48 +75,12 @@ pub(crate) async fn start(
         links: request.links.into(),
         checksum: request.checksum,
         limit_bps: request.limit_bps,
+        remove_source: request.remove_source,
     };
     let transfers = queue.start(start).await?;
-    if request.remove_source {
-        for transfer in &transfers {
-            let context = context.with_profile(Some(transfer_profile.clone()));
-            tokio::spawn(remove_source(context, transfer.id.clone()));
-        }
-    }
     Ok(TransferList {
         transfers: transfers.into_iter().map(Transfer::from).collect(),
     })
-}
-
-/// Removes what a transfer has moved, once every file of it has arrived. A program that ends before
-/// leaves the source where it is: what was to be moved is then there twice, and never lost.
-async fn remove_source(context: Context, id: String) {
-    let Ok(proxy) = context.proxy() else { return };
-    let queue = proxy.transfers().clone();
-    let mut changes = proxy.changes();
-    drop(proxy);
-    loop {
-        let Some(now) = queue.list().into_iter().find(|one| one.id == id) else {
-            return;
-        };
-        match now.state {
-            transfer::State::Done if now.skipped == 0 => {
-                let locations = vec![now.src];
-                let removed = crate::file::remove(&context, FileRemove { locations }).await;
-                if let Err(failure) = removed {
-                    tracing::warn!(%failure, "what was moved could not be removed");
-                }
-                context.changed(Tag::File, None);
-                return;
-            }
-            transfer::State::Done | transfer::State::Cancelled => return,
-            _ => {}
-        }
-        match changes.recv().await {
-            Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
-            Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
-        }
-    }
 }
 
 /// The place meant, by what does not change: a session by its id, a local path from the root.
@@ -213,6 +179,8 @@ impl From<transfer::Transfer> for Transfer {
             files: transfer.files,
             files_total: transfer.files_total,
             skipped: transfer.skipped,
+            remove_source: transfer.remove_source,
+            source_left: transfer.source_left,
             speed: transfer.speed.map(|speed| speed as f64),
             eta_s: transfer.eta_s.map(|eta| eta as f64),
             seconds: transfer.seconds,

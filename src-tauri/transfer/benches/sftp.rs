@@ -273,6 +273,7 @@ async fn ours(
         links: Links::Keep,
         checksum: false,
         limit_bps: None,
+        remove_source: false,
     };
     let id = queue.start(wanted).await.unwrap().remove(0).id;
     let done = queue.wait(&id).await.unwrap();

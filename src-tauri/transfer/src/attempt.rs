@@ -5,10 +5,12 @@ use std::sync::Arc;
 use crate::copy::{Context, Stop};
 use crate::drive::End;
 use crate::item::{FailureCode, Location, Place, State};
+use crate::moved::Source;
 use crate::parts::Parts;
 use crate::run::{self, Placement};
 use crate::shared::Shared;
 use crate::store::{Store, StoreError};
+use crate::sweep::sweep;
 use crate::work::{Work, lock};
 
 /// Which end of a transfer.
@@ -28,7 +30,7 @@ pub(crate) async fn once(
     let dst = open(shared, work, parts, Side::Destination).await?;
     let row = lock(&work.row).clone();
     let (from, to) = (row.src.place(), row.dst.place());
-    let context = Context {
+    let mut context = Context {
         transfer: row.id.clone(),
         src,
         dst,
@@ -42,6 +44,7 @@ pub(crate) async fn once(
         progress: work.progress.clone(),
         limits: [work.limit.clone(), shared.limit.clone()],
         parts: parts.clone(),
+        moved: None,
     };
     let at = if row.placed {
         Placement {
@@ -71,9 +74,63 @@ pub(crate) async fn once(
             .map_err(End::Db)?;
         at
     };
-    work.progress.recount();
-    run::run(&context, &at).await.map_err(End::Stop)
+    if row.remove_source {
+        context.moved = Some(Source {
+            top: at.src.clone(),
+            moved: shared.moved(work).await.map_err(End::Db)?,
+        });
+    }
+    let digest = if row.copied {
+        None
+    } else {
+        work.progress.recount();
+        run::run(&context, &at).await.map_err(End::Stop)?
+    };
+    if let Some(source) = context.moved.clone() {
+        remove(shared, work, &context, &source, &at, digest).await?;
+    }
+    Ok(digest)
 }
+
+/// Removes the source of a transfer that moves. That all has arrived is on disk before the first
+/// file goes: whoever takes the transfer up again goes on here.
+async fn remove(
+    shared: &Shared,
+    work: &Work,
+    context: &Context,
+    source: &Source,
+    at: &Placement,
+    digest: Option<[u8; 32]>,
+) -> Result<(), End> {
+    if !lock(&work.row).copied {
+        if context.dst_is_local {
+            on_disk().await;
+        }
+        shared.save_moved(work).await.map_err(End::Db)?;
+        shared
+            .enter(work, State::Running, |row| {
+                row.copied = true;
+                row.sha256 = digest.map(hex::encode);
+            })
+            .await
+            .map_err(End::Db)?;
+    }
+    let left = sweep(context, source, at).await.map_err(End::Stop)?;
+    // The state that follows stores it.
+    lock(&work.row).source_left = left;
+    Ok(())
+}
+
+/// Small files are written out by the system at its leisure: not before their source goes.
+#[cfg(unix)]
+async fn on_disk() {
+    if let Err(error) = tokio::task::spawn_blocking(nix::unistd::sync).await {
+        tracing::warn!(%error, "copies may not be on the disk yet");
+    }
+}
+
+#[cfg(not(unix))]
+async fn on_disk() {}
 
 /// Opens one end. When its session has ended and the files lie in a data folder, the transfer goes
 /// on at the folder's own address.

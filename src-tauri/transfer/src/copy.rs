@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::item::{Conflict, Failure, FailureCode, Links, Overwrite};
 use crate::limit::Limit;
+use crate::moved::{Source, What};
 use crate::name;
 use crate::parts::{Parts, RESUME_FROM};
 use crate::progress::Progress;
@@ -32,6 +33,17 @@ pub(crate) struct Context {
     pub(crate) progress: Arc<Progress>,
     pub(crate) limits: [Arc<Limit>; 2],
     pub(crate) parts: Arc<Parts>,
+    /// The source, when it is to be removed.
+    pub(crate) moved: Option<Source>,
+}
+
+impl Context {
+    /// `path` of the source has arrived.
+    pub(crate) fn has_copied(&self, path: &str, what: impl FnOnce() -> What) {
+        if let Some(moved) = &self.moved {
+            moved.note(path, what());
+        }
+    }
 }
 
 /// One file to be copied.
@@ -70,9 +82,10 @@ pub(crate) async fn file(context: &Context, job: &Job) -> Result<Option<[u8; 32]
             let error = StoreError::new(FailureCode::IsADirectory, "a folder is in the way");
             return Err(failed(&job.dst)(error));
         }
-        match choose(context, &job.entry, there) {
+        match choose(context, job, there) {
             Choice::Copy => {}
             Choice::Identical => {
+                context.has_copied(&job.src, || What::file(&job.entry));
                 context.progress.present(size);
                 context.progress.file_done();
                 return Ok(None);
@@ -133,6 +146,7 @@ pub(crate) async fn file(context: &Context, job: &Job) -> Result<Option<[u8; 32]
             .await
             .map_err(failed(&job.dst))?;
     }
+    context.has_copied(&job.src, || What::file(&job.entry));
     context.parts.forget(&job.dst);
     context.progress.file_done();
     Ok(digest)
@@ -145,15 +159,27 @@ enum Choice {
     Ask,
 }
 
-fn choose(context: &Context, src: &Entry, there: &Entry) -> Choice {
+fn choose(context: &Context, job: &Job, there: &Entry) -> Choice {
+    let src = &job.entry;
     let seconds = |entry: &Entry| entry.modified.map(|time| time.as_second());
     if context.again && there.kind == Kind::File && src.size == there.size {
         // Copied before the program was stopped? Where times can't be kept, a file that is younger
         // than the transfer is ours.
         let same = seconds(src).is_some() && seconds(src) == seconds(there);
         let young = seconds(there) >= Some(context.since.as_second());
-        if same || (young && !context.dst.capabilities().attributes) {
-            return Choice::Identical;
+        let ours = young && !context.dst.capabilities().attributes;
+        match &context.moved {
+            None if same || ours => return Choice::Identical,
+            None => {}
+            // What will be removed has to be there for sure. A file of ours that is not known to
+            // be this very one is copied once more.
+            Some(moved) => match moved.get(&job.src) {
+                Some(was) if !was.is_still(src) => {}
+                Some(_) if same || ours => return Choice::Identical,
+                None if is_same_time(src.modified, there.modified) => return Choice::Identical,
+                None if ours => return Choice::Copy,
+                _ => {}
+            },
         }
     }
     match context.overwrite {
@@ -209,7 +235,7 @@ fn goes_on(context: &Context, job: &Job, known: &Part) -> bool {
 }
 
 /// Some places tell whole seconds only.
-fn is_same_time(one: Option<Timestamp>, other: Option<Timestamp>) -> bool {
+pub(crate) fn is_same_time(one: Option<Timestamp>, other: Option<Timestamp>) -> bool {
     let (Some(one), Some(other)) = (one, other) else {
         return false;
     };

@@ -69,7 +69,8 @@ async fn carry_out(shared: Arc<Shared>, work: Arc<Work>, stop: CancellationToken
         Ok(sha256) => {
             shared
                 .enter(&work, State::Done, |row| {
-                    row.sha256 = sha256.map(hex::encode);
+                    // Known from before the restart when only the source was left to remove.
+                    row.sha256 = sha256.map(hex::encode).or(row.sha256.take());
                     row.failure = None;
                     finished(row);
                 })
@@ -89,7 +90,7 @@ async fn carry_out(shared: Arc<Shared>, work: Arc<Work>, stop: CancellationToken
             tracing::info!(id, ?failure, "transfer failed");
             shared
                 .enter(&work, State::Failed, |row| {
-                    row.failure = Some(failure);
+                    row.failure = Some(if row.copied { kept(failure) } else { failure });
                     finished(row);
                 })
                 .await
@@ -109,6 +110,14 @@ async fn carry_out(shared: Arc<Shared>, work: Arc<Work>, stop: CancellationToken
             retryable: true,
         });
     }
+    match work.state() {
+        State::Done | State::Cancelled => shared.drop_moved(&work).await,
+        _ => {
+            if let Err(error) = shared.save_moved(&work).await {
+                tracing::warn!(id, %error, "progress not stored");
+            }
+        }
+    }
     let parts = lock(&work.parts).clone();
     if let Some(parts) = parts {
         shared.save_parts(&id, &parts).await;
@@ -116,6 +125,15 @@ async fn carry_out(shared: Arc<Shared>, work: Arc<Work>, stop: CancellationToken
     *lock(&work.stop) = None;
     shared.announce(&id);
     shared.wake.notify_one();
+}
+
+/// What failed is only that the source was to be removed.
+fn kept(failure: Failure) -> Failure {
+    let message = format!(
+        "everything was copied, but the source could not be removed: {}",
+        failure.message
+    );
+    Failure { message, ..failure }
 }
 
 /// Why a run ends.
@@ -215,6 +233,9 @@ async fn watch(shared: &Shared, work: &Work, parts: &Parts) -> std::convert::Inf
                 tracing::warn!(id, %error, "progress not stored");
             }
             shared.store_changes(&id, parts).await;
+            if let Err(error) = shared.save_moved(work).await {
+                tracing::warn!(id, %error, "progress not stored");
+            }
         }
     }
 }

@@ -172,6 +172,9 @@ pub struct Start {
     pub checksum: bool,
     /// Bytes per second at most.
     pub limit_bps: Option<u64>,
+    /// What was copied is removed from the source once all of it has arrived, unless it was
+    /// changed meanwhile.
+    pub remove_source: bool,
 }
 
 /// A look at one transfer.
@@ -198,6 +201,11 @@ pub struct Transfer {
     /// Files that were left out: links that lead out of the folder, devices, sockets, and files
     /// that stay because of [`Overwrite`].
     pub skipped: u64,
+    /// What was copied is removed from the source.
+    pub remove_source: bool,
+    /// Entries that stay at the source of one that is done and removes it: they came or were
+    /// changed after the source was looked through, were left out, or can't be removed.
+    pub source_left: u64,
     /// Bytes per second, smoothed over some seconds; only while running.
     pub speed: Option<u64>,
     /// Seconds to go at that speed; only while running and once the total is known.

@@ -12,6 +12,7 @@ mod item;
 mod limit;
 mod link;
 mod local;
+mod moved;
 mod name;
 mod order;
 mod parts;
@@ -25,6 +26,7 @@ mod shared;
 mod silence;
 mod store;
 mod stores;
+mod sweep;
 mod work;
 
 pub use item::{

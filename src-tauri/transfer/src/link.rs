@@ -2,6 +2,7 @@
 
 use crate::copy::{Context, Stop, failed};
 use crate::item::Links;
+use crate::moved::What;
 use crate::name;
 use crate::store::{Entry, Kind};
 
@@ -55,10 +56,15 @@ async fn keep(
     there: Option<&Entry>,
 ) -> Result<Treated, Stop> {
     let target = entry.target.as_deref().unwrap_or_default();
+    let made = || What::Link {
+        target: target.to_owned(),
+    };
     let possible = context.dst.capabilities().links && name::link_stays_inside(target, at.depth);
     if !possible || there.is_some() {
         let same = there.is_some_and(|there| there.target.as_deref() == Some(target));
-        if !same {
+        if same {
+            context.has_copied(at.src, made);
+        } else {
             context.progress.skipped();
         }
         return Ok(Treated::Done);
@@ -68,6 +74,7 @@ async fn keep(
         .link(target, at.dst)
         .await
         .map_err(failed(at.dst))?;
+    context.has_copied(at.src, made);
     Ok(Treated::Done)
 }
 

@@ -88,6 +88,7 @@ impl Store for LocalStore {
             rename: true,
             attributes: true,
             links: cfg!(unix),
+            looks_at_one: true,
             parallel_files: 96,
         }
     }

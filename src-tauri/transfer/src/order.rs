@@ -72,9 +72,19 @@ impl Queue {
         lock(&self.shared.on_finish).0
     }
 
-    /// Chooses what happens when nothing is left to do; it holds once, and not beyond the program.
-    pub fn set_on_finish(&self, on_finish: OnFinish) {
-        *lock(&self.shared.on_finish) = (on_finish, Timestamp::now());
+    /// Chooses what happens when nothing is left to do. It holds once, for the transfers that are
+    /// there, and goes with them to whoever takes the queue up.
+    ///
+    /// # Errors
+    /// [`QueueError::Db`].
+    pub async fn set_on_finish(&self, on_finish: OnFinish) -> Result<(), QueueError> {
+        let wanted = (on_finish, Timestamp::now());
+        self.shared
+            .db
+            .write(move |connection| rows::save_on_finish(connection, wanted))
+            .await?;
+        *lock(&self.shared.on_finish) = wanted;
+        Ok(())
     }
 
     /// Completes when the last transfer is over and the user wanted the program to end then. One
@@ -100,7 +110,10 @@ impl Queue {
                 let failed = look.state == State::Failed && ended(&look);
                 failed || look.state == State::Conflict
             };
-            self.set_on_finish(OnFinish::Nothing);
+            if let Err(error) = self.set_on_finish(OnFinish::Nothing).await {
+                tracing::warn!(%error, "what was wanted at the end is still stored");
+                lock(&self.shared.on_finish).0 = OnFinish::Nothing;
+            }
             if !list.iter().any(needs_somebody) {
                 return true;
             }

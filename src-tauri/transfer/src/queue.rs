@@ -97,6 +97,10 @@ impl Queue {
         let db = rows::open(path)?;
         let stored = db.read(rows::load).await?;
         let limit = db.read(rows::load_limit).await?;
+        // With nothing left to do it would strike at work that comes much later.
+        let is_over = stored.iter().all(|row| row.state.is_over());
+        let on_finish = db.read(rows::load_on_finish).await?;
+        let on_finish = on_finish.filter(|_| !is_over);
         let local: Arc<dyn Store> = Arc::new(LocalStore::new(&options.home));
         let shared = Arc::new(Shared {
             db,
@@ -105,7 +109,7 @@ impl Queue {
             works: Mutex::default(),
             limit: Arc::new(Limit::new(limit)),
             unstored: Arc::default(),
-            on_finish: Mutex::new((OnFinish::Nothing, Timestamp::now())),
+            on_finish: Mutex::new(on_finish.unwrap_or((OnFinish::Nothing, Timestamp::now()))),
             wake: Notify::new(),
             changes: broadcast::channel(1024).0,
             closing: CancellationToken::new(),
@@ -158,6 +162,9 @@ impl Queue {
                 links: start.links,
                 checksum: start.checksum,
                 limit_bps: start.limit_bps,
+                remove_source: start.remove_source,
+                copied: false,
+                source_left: 0,
                 state: State::Queued,
                 attempts: 0,
                 figures: Progress::default().figures(Instant::now()),
@@ -387,6 +394,8 @@ impl Queue {
                 row.conflict = None;
                 row.finished_at = None;
                 row.overwrite = overwrite.unwrap_or(row.overwrite);
+                // What was given up is begun anew: nobody knows what has become of the copy.
+                row.copied &= state != State::Cancelled;
             })
             .await?;
         self.shared.wake.notify_one();

@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::item::{Conflict, Failure, Links, Location, Overwrite, State};
+use crate::item::{Conflict, Failure, Links, Location, OnFinish, Overwrite, State};
+use crate::moved::What;
 use crate::progress::Figures;
 use crate::store::Ticket;
 
-const MIGRATIONS: &[Migration] = &[FIRST, ORDER_LINKS_AND_TICKETS];
+const MIGRATIONS: &[Migration] = &[FIRST, ORDER_LINKS_AND_TICKETS, MOVES];
 
 const FIRST: Migration = Migration {
     name: "transfers and their unfinished files",
@@ -68,6 +69,21 @@ const ORDER_LINKS_AND_TICKETS: Migration = Migration {
     ",
 };
 
+const MOVES: Migration = Migration {
+    name: "transfers that remove their source, and what they have copied of it",
+    sql: "
+        ALTER TABLE transfer ADD COLUMN remove_source INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE transfer ADD COLUMN copied INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE transfer ADD COLUMN source_left INTEGER NOT NULL DEFAULT 0;
+        CREATE TABLE moved (
+            transfer TEXT NOT NULL REFERENCES transfer (id) ON DELETE CASCADE,
+            path TEXT NOT NULL,
+            what TEXT NOT NULL,
+            PRIMARY KEY (transfer, path)
+        ) STRICT, WITHOUT ROWID;
+    ",
+};
+
 /// A transfer as it is stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
@@ -86,6 +102,12 @@ pub(crate) struct Row {
     pub(crate) links: Links,
     pub(crate) checksum: bool,
     pub(crate) limit_bps: Option<u64>,
+    /// The source is removed once all is copied.
+    pub(crate) remove_source: bool,
+    /// All is copied, and what is left to do is to remove the source.
+    pub(crate) copied: bool,
+    /// Entries that stay at the source.
+    pub(crate) source_left: u64,
     pub(crate) state: State,
     /// How often it was taken up.
     pub(crate) attempts: u32,
@@ -141,6 +163,9 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         links: json(row, "links")?,
         checksum: row.get("checksum")?,
         limit_bps: number(row, "limit_bps")?,
+        remove_source: row.get("remove_source")?,
+        copied: row.get("copied")?,
+        source_left: number(row, "source_left")?.unwrap_or(0),
         state: json(row, "state")?,
         attempts: row.get("attempts")?,
         figures: Figures {
@@ -167,13 +192,15 @@ pub(crate) fn save(connection: &Connection, row: &Row, holder: &str) -> Result<(
             "INSERT INTO transfer (id, profile, src, dst, placed, overwrite, checksum, limit_bps,
                 state, attempts, bytes, total, files, files_total, skipped, seconds, sha256,
                 failure, conflict, created_at, finished_at, holder, src_else, dst_else, position,
-                links)
+                links, remove_source, copied, source_left)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-                ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)
+                ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27,
+                ?28, ?29)
              ON CONFLICT (id) DO UPDATE SET src = ?3, dst = ?4, placed = ?5, overwrite = ?6, limit_bps = ?8,
                 state = ?9, attempts = ?10, bytes = ?11, total = ?12, files = ?13,
                 files_total = ?14, skipped = ?15, seconds = ?16, sha256 = ?17, failure = ?18,
-                conflict = ?19, finished_at = ?21, holder = ?22, src_else = ?23, dst_else = ?24",
+                conflict = ?19, finished_at = ?21, holder = ?22, src_else = ?23, dst_else = ?24,
+                copied = ?28, source_left = ?29",
         )?
         .execute(params![
             row.id,
@@ -202,6 +229,9 @@ pub(crate) fn save(connection: &Connection, row: &Row, holder: &str) -> Result<(
             row.dst_else.as_ref().map(text).transpose()?,
             row.position,
             text(&row.links)?,
+            row.remove_source,
+            row.copied,
+            signed(row.source_left),
         ])?;
     Ok(())
 }
@@ -272,6 +302,40 @@ fn put_parts(connection: &Connection, id: &str, parts: &[Part]) -> Result<(), Db
     Ok(())
 }
 
+pub(crate) fn load_moved(
+    connection: &Connection,
+    id: &str,
+) -> Result<Vec<(String, What)>, DbError> {
+    let mut query =
+        connection.prepare_cached("SELECT path, what FROM moved WHERE transfer = ?1")?;
+    let moved = query.query_map([id], |row| Ok((row.get("path")?, json(row, "what")?)))?;
+    Ok(moved.collect::<Result<_, _>>()?)
+}
+
+/// Notes what else was copied of a source that is to be removed.
+pub(crate) fn save_moved(
+    connection: &Connection,
+    id: &str,
+    moved: &[(String, What)],
+) -> Result<(), DbError> {
+    let mut put = connection.prepare_cached(
+        "INSERT INTO moved (transfer, path, what) VALUES (?1, ?2, ?3)
+         ON CONFLICT (transfer, path) DO UPDATE SET what = ?3",
+    )?;
+    for (path, what) in moved {
+        put.execute(params![id, path, text(what)?])?;
+    }
+    Ok(())
+}
+
+/// What was copied of a source matters no more.
+pub(crate) fn drop_moved(connection: &Connection, id: &str) -> Result<(), DbError> {
+    connection
+        .prepare_cached("DELETE FROM moved WHERE transfer = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
 /// Writes down which transfers come first.
 pub(crate) fn save_order(connection: &Connection, order: &[(String, u32)]) -> Result<(), DbError> {
     let mut set = connection.prepare_cached("UPDATE transfer SET position = ?2 WHERE id = ?1")?;
@@ -282,23 +346,50 @@ pub(crate) fn save_order(connection: &Connection, order: &[(String, u32)]) -> Re
 }
 
 const LIMIT: &str = "limit_bps";
+const ON_FINISH: &str = "on_finish";
 
 /// The limit of all transfers together, in bytes per second.
 pub(crate) fn load_limit(connection: &Connection) -> Result<Option<u64>, DbError> {
-    let mut query = connection.prepare("SELECT value FROM setting WHERE name = ?1")?;
-    let mut found = query.query_map([LIMIT], |row| row.get::<_, String>(0))?;
-    let text = found.next().transpose()?;
     // What can't be read is no limit.
-    Ok(text.and_then(|text| text.parse().ok()))
+    Ok(load_setting(connection, LIMIT)?.and_then(|text| text.parse().ok()))
 }
 
 pub(crate) fn save_limit(connection: &Connection, limit: Option<u64>) -> Result<(), DbError> {
-    match limit {
-        None => connection.execute("DELETE FROM setting WHERE name = ?1", [LIMIT])?,
-        Some(limit) => connection.execute(
+    save_setting(connection, LIMIT, limit.map(|limit| limit.to_string()))
+}
+
+/// What happens at the end, and since when that is wanted.
+pub(crate) fn load_on_finish(
+    connection: &Connection,
+) -> Result<Option<(OnFinish, Timestamp)>, DbError> {
+    let text = load_setting(connection, ON_FINISH)?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+pub(crate) fn save_on_finish(
+    connection: &Connection,
+    wanted: (OnFinish, Timestamp),
+) -> Result<(), DbError> {
+    let stored = match wanted.0 {
+        OnFinish::Nothing => None,
+        OnFinish::Quit => Some(text(&wanted)?),
+    };
+    save_setting(connection, ON_FINISH, stored)
+}
+
+fn load_setting(connection: &Connection, name: &str) -> Result<Option<String>, DbError> {
+    let mut query = connection.prepare("SELECT value FROM setting WHERE name = ?1")?;
+    let mut found = query.query_map([name], |row| row.get(0))?;
+    Ok(found.next().transpose()?)
+}
+
+fn save_setting(connection: &Connection, name: &str, value: Option<String>) -> Result<(), DbError> {
+    match value {
+        None => connection.execute("DELETE FROM setting WHERE name = ?1", [name])?,
+        Some(value) => connection.execute(
             "INSERT INTO setting (name, value) VALUES (?1, ?2)
              ON CONFLICT (name) DO UPDATE SET value = ?2",
-            [LIMIT, &limit.to_string()],
+            [name, &value],
         )?,
     };
     Ok(())

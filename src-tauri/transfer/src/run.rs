@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use crate::copy::{self, Context, Job, Stop, failed};
 use crate::item::FailureCode;
 use crate::link::{self, Chain, Treated};
+use crate::moved::What;
 use crate::name;
 use crate::problems::{Problems, is_of_one_file};
 use crate::store::{Entry, Kind, StoreError};
@@ -202,6 +203,7 @@ async fn visit(
             return Err(failed(&folder.dst)(error));
         }
     };
+    context.has_copied(&folder.src, || What::Folder);
     let mut there: HashMap<String, Entry> = there
         .into_iter()
         .map(|entry| (entry.name.clone(), entry))

@@ -155,6 +155,7 @@ impl Store for SftpStore {
             rename: true,
             attributes: true,
             links: true,
+            looks_at_one: true,
             parallel_files: PARALLEL,
         }
     }

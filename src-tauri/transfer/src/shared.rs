@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::item::{FailureCode, OnFinish, State};
 use crate::limit::Limit;
+use crate::moved::Moved;
 use crate::parts::{Parts, Unstored};
 use crate::queue::{Change, Options, QueueError};
 use crate::rows::{self, Row};
@@ -101,6 +102,56 @@ impl Shared {
         let parts = Arc::new(Parts::new(stored, self.unstored.clone()));
         *lock(&work.parts) = Some(parts.clone());
         Ok(parts)
+    }
+
+    /// What was copied of a source that is to be removed, from memory or disk.
+    pub(crate) async fn moved(&self, work: &Work) -> Result<Arc<Moved>, DbError> {
+        if let Some(moved) = &*lock(&work.moved) {
+            return Ok(moved.clone());
+        }
+        let id = lock(&work.row).id.clone();
+        let stored = self
+            .db
+            .read(move |connection| rows::load_moved(connection, &id))
+            .await?;
+        let moved = Arc::new(Moved::new(stored));
+        *lock(&work.moved) = Some(moved.clone());
+        Ok(moved)
+    }
+
+    /// Stores what else was copied of a source that is to be removed.
+    pub(crate) async fn save_moved(&self, work: &Work) -> Result<(), DbError> {
+        let Some(moved) = lock(&work.moved).clone() else {
+            return Ok(());
+        };
+        let (id, news) = (lock(&work.row).id.clone(), moved.unstored());
+        if news.is_empty() {
+            return Ok(());
+        }
+        let stored = news.clone();
+        let saved = self
+            .db
+            .write(move |connection| rows::save_moved(connection, &id, &stored))
+            .await;
+        if saved.is_err() {
+            moved.not_stored(news);
+        }
+        saved
+    }
+
+    /// Forgets what was copied of a source: it is removed, or nobody wants that any more.
+    pub(crate) async fn drop_moved(&self, work: &Work) {
+        let (id, known) = (lock(&work.row).id.clone(), lock(&work.moved).take());
+        if known.is_none() {
+            return;
+        }
+        let dropped = self
+            .db
+            .write(move |connection| rows::drop_moved(connection, &id))
+            .await;
+        if let Err::<(), DbError>(error) = dropped {
+            tracing::warn!(%error, "what a transfer has moved is not forgotten");
+        }
     }
 
     /// Removes unfinished files at the destination, as far as it can be reached.

@@ -153,6 +153,8 @@ pub struct Capabilities {
     pub attributes: bool,
     /// Symbolic links can be made.
     pub links: bool,
+    /// One entry can be looked at without listing its folder.
+    pub looks_at_one: bool,
     /// So many small files at once are of use.
     pub parallel_files: usize,
 }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::item::{State, Transfer};
 use crate::limit::Limit;
+use crate::moved::Moved;
 use crate::parts::Parts;
 use crate::progress::{Figures, Progress};
 use crate::rows::Row;
@@ -16,6 +17,8 @@ pub(crate) struct Work {
     pub(crate) row: Mutex<Row>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) parts: Mutex<Option<Arc<Parts>>>,
+    /// What was copied, if it is to be removed from the source.
+    pub(crate) moved: Mutex<Option<Arc<Moved>>>,
     pub(crate) limit: Arc<Limit>,
     /// Stops the run; there is one while the transfer runs or waits.
     pub(crate) stop: Mutex<Option<CancellationToken>>,
@@ -28,6 +31,7 @@ impl Work {
         Arc::new(Self {
             progress: Arc::new(Progress::restored(&row.figures)),
             parts: Mutex::default(),
+            moved: Mutex::default(),
             limit: Arc::new(Limit::new(row.limit_bps)),
             stop: Mutex::default(),
             wish: Mutex::new(State::Queued),
@@ -54,6 +58,8 @@ impl Work {
             files: figures.files,
             files_total: figures.files_total,
             skipped: figures.skipped,
+            remove_source: row.remove_source,
+            source_left: row.source_left,
             speed: figures.speed.filter(|_| row.state == State::Running),
             eta_s: figures.eta_s.filter(|_| row.state == State::Running),
             seconds: figures.seconds,

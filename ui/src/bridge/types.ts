@@ -21,6 +21,7 @@ export type { Launch } from './generated/Launch';
 export type { LaunchRequest } from './generated/LaunchRequest';
 export type { LeaveChoice } from './generated/LeaveChoice';
 export type { Limits } from './generated/Limits';
+export type { Links } from './generated/Links';
 export type { Location } from './generated/Location';
 export type { LoginWith } from './generated/LoginWith';
 export type { ManagerFound } from './generated/ManagerFound';

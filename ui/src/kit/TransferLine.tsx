@@ -106,6 +106,7 @@ function Figures({ transfer }: { transfer: Transfer }) {
   const { t } = useTranslation();
   const { bytes, total, files, files_total, speed, eta_s, state, seconds, sha256, skipped } =
     transfer;
+  const stays = transfer.source_left;
   const parts = [
     total === null || state === 'done'
       ? formatSize(bytes)
@@ -119,6 +120,7 @@ function Figures({ transfer }: { transfer: Transfer }) {
     parts.push(t('transfers.left', { time: formatDuration(eta_s) }));
   }
   if (skipped > 0) parts.push(t('transfers.skipped', { count: skipped }));
+  if (stays > 0) parts.push(t('transfers.source_left', { count: stays }));
   if (state === 'done') parts.push(formatDuration(seconds));
   if (sha256) parts.push(t('transfers.checked'));
   return parts.join(' · ');

@@ -123,6 +123,15 @@ impl Context {
         found
     }
 
+    /// Listens to the files of the program's last run, if any were left open: an editor may have
+    /// saved one while nobody listened.
+    pub(crate) fn listen_to_left_edits(&self) {
+        let left = std::fs::read_dir(folder(self)).is_ok_and(|mut all| all.next().is_some());
+        if left {
+            self.open_edits();
+        }
+    }
+
     fn edit(&self, id: &str) -> Result<Arc<Edit>, Failure> {
         let found = self.open_edits().into_iter().find(|it| it.note.id == id);
         found.ok_or_else(|| Failure::new(FailureCode::NotFound, "this file is not open"))

@@ -158,6 +158,11 @@ pub struct Transfer {
     pub files_total: Option<u64>,
     /// Files left out: links that lead elsewhere, devices, and what stays as it is.
     pub skipped: u64,
+    /// What was copied is removed from its old place.
+    pub remove_source: bool,
+    /// Files and directories that stay at their old place although they were to be moved: they
+    /// came or were changed meanwhile, were left out, or can't be removed. Known at the end.
+    pub source_left: u64,
     /// Bytes a second, lately.
     pub speed: Option<f64>,
     /// Seconds to go at this speed.
@@ -217,7 +222,8 @@ pub struct TransferStart {
     /// At most so many bytes a second.
     #[serde(default)]
     pub limit_bps: Option<u64>,
-    /// Remove what was moved from its old place, once all of it has arrived.
+    /// Remove what was moved from its old place, once all of it has arrived. What came or was
+    /// changed there meanwhile stays.
     #[serde(default)]
     #[ts(optional, as = "Option<_>")]
     pub remove_source: bool,

@@ -9,6 +9,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+mod sessions;
+
+pub use sessions::Part;
+
 const BEGIN: &str =
     "# >>> gangway: sessions by name (managed, removed by `gangway ssh-config remove`)";
 const END: &str = "# <<< gangway";
@@ -97,13 +101,13 @@ impl ConfigFile {
         })
     }
 
-    /// Writes our file with `entries`, and puts the `Include` line into the user's file when it is
-    /// not there. Doing it twice changes nothing.
+    /// Writes our file with the sessions of a profile, and puts the `Include` line into the user's
+    /// file when it is not there. Doing it twice changes nothing.
     ///
     /// # Errors
     /// [`ConfigError`].
-    pub fn install(&self, entries: &[Entry]) -> Result<(), ConfigError> {
-        self.write_include(entries)?;
+    pub fn install(&self, part: Part<'_>) -> Result<(), ConfigError> {
+        self.write_include(part)?;
         let text = self.user_text()?;
         let rest = split(&text).map_or(&text[..], |(_, rest)| rest);
         let wanted = [self.block()?.as_bytes(), rest].concat();
@@ -112,19 +116,6 @@ impl ConfigFile {
         }
         self.back_up(&text)?;
         self.write_user(&wanted)
-    }
-
-    /// Writes our file alone, for sessions that came or went.
-    ///
-    /// # Errors
-    /// [`ConfigError`].
-    pub fn write_include(&self, entries: &[Entry]) -> Result<(), ConfigError> {
-        let mut text = String::from("# Written by Gangway. Changes made here are lost.\n");
-        for entry in entries {
-            text.push('\n');
-            text.push_str(&entry.text()?);
-        }
-        replace(&self.include, text.as_bytes()).map_err(failed(&self.include))
     }
 
     /// Takes our block out of the user's file, which is then what it was, and removes our file.
@@ -336,6 +327,14 @@ mod in_a_folder;
 mod tests {
     use super::*;
 
+    fn part(entries: &[Entry]) -> Part<'_> {
+        Part {
+            profile: "local",
+            entries,
+            profiles: &[],
+        }
+    }
+
     fn entry() -> Entry {
         Entry {
             host: "*.gangway".to_owned(),
@@ -365,10 +364,10 @@ mod tests {
             fs::write(&user, text).unwrap();
             let file = ConfigFile::new(&user, folder.path().join("state/ssh_config"));
             assert_eq!(file.status().unwrap(), Status::Absent);
-            file.install(&[entry()]).unwrap();
+            file.install(part(&[entry()])).unwrap();
             assert_eq!(file.status().unwrap(), Status::Installed);
             let once = fs::read(&user).unwrap();
-            file.install(&[entry()]).unwrap();
+            file.install(part(&[entry()])).unwrap();
             assert_eq!(
                 fs::read(&user).unwrap(),
                 once,
@@ -397,7 +396,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let user = folder.path().join(".ssh/config");
         let file = ConfigFile::new(&user, folder.path().join("ssh_config"));
-        file.install(&[entry()]).unwrap();
+        file.install(part(&[entry()])).unwrap();
         file.remove().unwrap();
         assert!(!user.exists());
         file.remove().unwrap();
@@ -413,7 +412,7 @@ mod tests {
         let user = folder.path().join("config");
         std::os::unix::fs::symlink(&real, &user).unwrap();
         let file = ConfigFile::new(&user, folder.path().join("ssh_config"));
-        file.install(&[entry()]).unwrap();
+        file.install(part(&[entry()])).unwrap();
         assert!(fs::symlink_metadata(&user).unwrap().is_symlink());
         assert!(fs::read_to_string(&real).unwrap().ends_with("Host x\n"));
         let mode = fs::metadata(file.include_path())
@@ -429,7 +428,7 @@ mod tests {
         let user = folder.path().join("config");
         fs::write(&user, "Host other\n    User somebody\n").unwrap();
         let file = ConfigFile::new(&user, folder.path().join("in clude"));
-        file.install(&[entry()]).unwrap();
+        file.install(part(&[entry()])).unwrap();
         let shown = |host: &str| {
             let output = std::process::Command::new("ssh")
                 .args(["-G", "-F"])

@@ -119,6 +119,17 @@ fn same(one: &Path, other: &Path) {
 }
 
 fn spawn(bench: &Bench, port: u16, src: &Location, dst: &Location, limit: u64) -> Child {
+    process(bench, port, src, dst, limit).spawn().unwrap()
+}
+
+/// The process that does it, not started yet.
+pub(crate) fn process(
+    bench: &Bench,
+    port: u16,
+    src: &Location,
+    dst: &Location,
+    limit: u64,
+) -> Command {
     let database = bench.sshd.folder().join("transfers.db");
     let job = [
         database.to_string_lossy().into_owned(),
@@ -128,7 +139,8 @@ fn spawn(bench: &Bench, port: u16, src: &Location, dst: &Location, limit: u64) -
         serde_json::to_string(src).unwrap(),
         serde_json::to_string(dst).unwrap(),
     ];
-    Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args([
             "--exact",
             "resume::the_process_that_is_killed",
@@ -136,7 +148,6 @@ fn spawn(bench: &Bench, port: u16, src: &Location, dst: &Location, limit: u64) -
         ])
         .env("TRANSFER_TEST_JOB", job.join("\n"))
         .env("TRANSFER_TEST_LIMIT", limit.to_string())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stdout(Stdio::null());
+    command
 }

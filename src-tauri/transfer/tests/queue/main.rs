@@ -16,6 +16,7 @@ mod copy;
 mod fault;
 mod kill;
 mod link;
+mod moves;
 mod order;
 mod resume;
 
@@ -183,6 +184,7 @@ fn start(src: Location, dst: Location, overwrite: Overwrite) -> Start {
         links: Links::Keep,
         checksum: false,
         limit_bps: None,
+        remove_source: false,
     }
 }
 

@@ -91,7 +91,7 @@ async fn the_program_ends_after_the_last_one_if_nothing_failed() {
     bench
         .run(bench.local("f"), bench.remote("f"), Overwrite::Ask)
         .await;
-    bench.queue.set_on_finish(OnFinish::Quit);
+    bench.queue.set_on_finish(OnFinish::Quit).await.unwrap();
     let failed = bench
         .run(bench.local("none"), bench.remote("n"), Overwrite::Ask)
         .await;
@@ -100,7 +100,7 @@ async fn the_program_ends_after_the_last_one_if_nothing_failed() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(!wants.is_finished());
-    bench.queue.set_on_finish(OnFinish::Quit);
+    bench.queue.set_on_finish(OnFinish::Quit).await.unwrap();
     bench
         .run(bench.local("f"), bench.remote("g"), Overwrite::Ask)
         .await;
@@ -111,4 +111,30 @@ async fn the_program_ends_after_the_last_one_if_nothing_failed() {
     let wants = tokio::spawn(async move { queue.wants_quit().await });
     bench.queue.close().await;
     assert!(!wants.await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wanted_at_the_end_goes_with_the_queue() {
+    let bench = Bench::new().await;
+    std::fs::write(bench.here.join("f"), noise(3 << 20, 1)).unwrap();
+    let slow = Start {
+        limit_bps: Some(1 << 20),
+        ..start(bench.local("f"), bench.remote("f"), Overwrite::Ask)
+    };
+    bench.queue.start(slow).await.unwrap();
+    bench.queue.set_on_finish(OnFinish::Quit).await.unwrap();
+    bench.queue.close().await;
+    let queue = open(&bench.sshd, 0).await;
+    assert_eq!(queue.on_finish(), OnFinish::Quit);
+    let wants = {
+        let queue = queue.clone();
+        tokio::spawn(async move { queue.wants_quit().await })
+    };
+    assert!(wants.await.unwrap());
+    queue.set_on_finish(OnFinish::Quit).await.unwrap();
+    queue.close().await;
+    // Nothing was left to do: the wish does not wait for later work.
+    let queue = open(&bench.sshd, 0).await;
+    assert_eq!(queue.on_finish(), OnFinish::Nothing);
+    queue.close().await;
 }

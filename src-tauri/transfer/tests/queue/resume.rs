@@ -160,6 +160,7 @@ async fn the_process_that_is_killed() {
     let limit = std::env::var("TRANSFER_TEST_LIMIT").map_or(4 << 20, |it| it.parse().unwrap());
     let slow = Start {
         limit_bps: Some(limit),
+        remove_source: std::env::var_os("TRANSFER_TEST_MOVE").is_some(),
         ..start(src, dst, Overwrite::Ask)
     };
     // One that was killed before is taken up again.

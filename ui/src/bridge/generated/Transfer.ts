@@ -45,6 +45,15 @@ files_total: number | null,
  */
 skipped: number, 
 /**
+ * What was copied is removed from its old place.
+ */
+remove_source: boolean, 
+/**
+ * Files and directories that stay at their old place although they were to be moved: they
+ * came or were changed meanwhile, were left out, or can't be removed. Known at the end.
+ */
+source_left: number, 
+/**
  * Bytes a second, lately.
  */
 speed: number | null, 

@@ -28,6 +28,7 @@ checksum?: boolean,
  */
 limit_bps?: number | null, 
 /**
- * Remove what was moved from its old place, once all of it has arrived.
+ * Remove what was moved from its old place, once all of it has arrived. What came or was
+ * changed there meanwhile stays.
  */
 remove_source?: boolean, };

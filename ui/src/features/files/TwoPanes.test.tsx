@@ -120,3 +120,19 @@ it('changes panes with Tab, shows hidden files, and asks before it deletes', asy
     .poll(() => calls.find(({ name }) => name === 'file.remove')?.payload, PATIENCE)
     .toEqual({ locations: [{ kind: 'local', path: '/home/me/alpha' }] });
 });
+
+it('copies links as chosen, and remembers the choice', async () => {
+  const choose = async (name: string) => {
+    const select = screen.getByTestId(ids.files.links);
+    fireEvent.mouseDown(select.querySelector('.ant-select-selector') ?? select);
+    fireEvent.click(await screen.findByText(name, { selector: '.ant-select-item-option-content' }));
+  };
+  fireEvent.focus(grid('local'));
+  press('local', 'b');
+  await choose('Follow links');
+  press('local', 'F5');
+  await expect.poll(() => started().length, PATIENCE).toBe(1);
+  expect(started()[0]?.payload).toMatchObject({ links: 'follow' });
+  expect(window.localStorage.getItem('gangway.copy-links')).toBe('follow');
+  window.localStorage.clear();
+});

@@ -1,10 +1,11 @@
-import { Button, Checkbox } from 'antd';
+import { Button, Checkbox, Select } from 'antd';
 import { ArrowLeft, ArrowRight } from 'lucide-react';
 import { type RefObject, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { type Location, onFiles } from '@/bridge';
+import { type Links, type Location, onFiles } from '@/bridge';
 import { ErrorState } from '@/kit';
 import { ids } from '@/testids';
+import { LINKS, useCopyOptions } from './copyOptions';
 import { Edits } from './Edits';
 import { FilePane, type Side } from './FilePane';
 import styles from './files.module.css';
@@ -39,14 +40,14 @@ export function TwoPanes({ keep, right }: Props) {
     () => kept.get(keep) ?? { local: lastLocal, remote: right },
   );
   const [chosen, setChosen] = useState({ local: NONE, remote: NONE });
-  const [checksum, setChecksum] = useState(false);
+  const [options, setOptions] = useCopyOptions();
   const [over, setOver] = useState<Side | null>(null);
   const grids: Record<Side, RefObject<HTMLDivElement | null>> = {
     local: useRef(null),
     remote: useRef(null),
   };
   const here = { local: where.local ?? places.home, remote: where.remote ?? places.home };
-  const moving = useMoving(checksum, () => setChosen({ local: NONE, remote: NONE }));
+  const moving = useMoving(options, () => setChosen({ local: NONE, remote: NONE }));
 
   const go = (side: Side, location: Location) => {
     const next = { ...where, [side]: location };
@@ -121,9 +122,22 @@ export function TwoPanes({ keep, right }: Props) {
         >
           {t('files.copy')}
         </Button>
-        <Checkbox checked={checksum} onChange={(event) => setChecksum(event.target.checked)}>
+        <Checkbox
+          checked={options.checksum}
+          onChange={(event) => setOptions({ checksum: event.target.checked })}
+        >
           {t('files.checksum')}
         </Checkbox>
+        <Select<Links>
+          size="small"
+          aria-label={t('files.links.label')}
+          title={t('files.links.label')}
+          value={options.links}
+          onChange={(links) => setOptions({ links })}
+          options={LINKS.map((value) => ({ value, label: t(`files.links.${value}`) }))}
+          popupMatchSelectWidth={false}
+          data-testid={ids.files.links}
+        />
       </div>
       {pane('remote')}
       <div className={styles.strip}>

@@ -4,10 +4,11 @@ import { call, type Location, toFailure } from '@/bridge';
 import { useAction } from '@/bridge/query';
 import { useToast } from '@/kit';
 import { ids } from '@/testids';
+import type { CopyOptions } from './copyOptions';
 import { baseName, child, isSameDirectory, isSamePlace } from './paths';
 
 /** Copying and moving between two directories, wherever they are. */
-export function useMoving(checksum: boolean, onMoved: () => void) {
+export function useMoving({ checksum, links }: CopyOptions, onMoved: () => void) {
   const { t } = useTranslation();
   const { modal } = App.useApp();
   const toast = useToast();
@@ -18,6 +19,7 @@ export function useMoving(checksum: boolean, onMoved: () => void) {
       {
         items: names.map((name) => ({ src: child(from, name), dst: child(to, name) })),
         overwrite: 'ask',
+        links,
         checksum,
         remove_source: remove,
       },
@@ -69,6 +71,7 @@ export function useMoving(checksum: boolean, onMoved: () => void) {
           dst: child(to, baseName(path)),
         })),
         overwrite: 'ask',
+        links,
         checksum,
       },
       { onError: toast.failed },

@@ -42,7 +42,12 @@ proptest! {
         if let Some((length, rest)) = &ours {
             prop_assert_eq!(length + rest.len(), text.len());
         }
-        file.install(&[entry("train", "work")]).unwrap();
+        file.install(Part {
+            profile: "local",
+            entries: &[entry("train", "work")],
+            profiles: &[],
+        })
+        .unwrap();
         prop_assert_eq!(file.status().unwrap(), Status::Installed);
         file.remove().unwrap();
         let left = fs::read(&user).unwrap_or_default();
