@@ -41,7 +41,8 @@ impl From<Option<Owner>> for Trees {
 
 impl Trees {
     /// Trees of several owners where `ids` has them; `runner` is the program `gangway-runner`.
-    pub(crate) fn new(runner: PathBuf, owner: Option<Owner>, ids: Option<Arc<Ids>>) -> Self {
+    #[must_use]
+    pub fn new(runner: PathBuf, owner: Option<Owner>, ids: Option<Arc<Ids>>) -> Self {
         Self {
             runner: Some(runner),
             owner,

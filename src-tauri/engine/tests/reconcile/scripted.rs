@@ -12,7 +12,7 @@ use futures_util::stream::BoxStream;
 use runtime::{
     AppState, Execute, Exit, FileEntry, Gpu, InstallEvent, Kernel, KernelId, KernelSpec, Metric,
     Node, Notice, OpenMode, Output, Owner, Runtime, RuntimeError, Saved, ServiceAnswer,
-    ServiceOptions, SshInfo, Unsaved,
+    ServiceOptions, SshInfo, Trees, Unsaved,
 };
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -64,6 +64,10 @@ impl Runtime for Scripted {
             accelerators: BTreeMap::from([("cuda.device".to_owned(), 1.0)]),
             live: Default::default(),
         }])
+    }
+
+    fn trees(&self) -> Trees {
+        Trees::new(crate::support::runner(), None, None)
     }
 
     fn gpus(&self) -> Vec<Gpu> {
