@@ -36,9 +36,13 @@ impl Client {
         variables: Value,
     ) -> Result<T, Error> {
         let body = json!({ "query": query, "variables": variables });
-        let answer: Answer<T> = self
-            .json(Call::post(&["admin", "gql"]).json(&body)?)
-            .await?;
+        let call = Call::post(&["admin", "gql"]).json(&body)?;
+        let call = match query.trim_start().starts_with("query") {
+            true => call.reads(),
+            // What changes something is sent once.
+            false => call,
+        };
+        let answer: Answer<T> = self.json(call).await?;
         if let Some(item) = answer.errors.into_iter().next() {
             let mut problem = Problem::new("graphql-error", item.message);
             problem.error_code = item.extensions.code;
