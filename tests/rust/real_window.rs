@@ -9,7 +9,6 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::computer::PATIENCE;
 use tests::home::{Home, Keyring};
-use tests::local_port::get;
 use tests::peer::Peer;
 use tests::repository;
 use tests::window::Window;
@@ -183,20 +182,39 @@ impl Visit {
         self.picture("drawer-terminal").await
     }
 
-    /// An app of the image, opened in the browser.
+    /// A web app of the image, opened in the browser. The web terminal of every image needs a
+    /// `/dev/pts` of the container's own, which not every agent can give.
     async fn apps(&self, id: &str) -> Result<()> {
+        let apps = self.home.gangway(&["app", "ls", SESSION])?;
+        let apps = apps["apps"].as_array().context("apps")?;
+        let mut web = apps.iter().filter(|app| app["protocol"] == "http");
+        let app = web
+            .find(|app| app["name"] != "ttyd")
+            .context("no web app")?;
+        let name = app["name"].as_str().context("name")?;
+        let page = ["sh", "-c", "echo seen-through > /home/work/index.html"];
+        self.home
+            .gangway(&[&["session", "exec", SESSION, "--"], &page[..]].concat())?;
         self.tab(id, "apps").await?;
-        self.window.click("drawer.app-open.ttyd").await?;
+        self.window
+            .click(&format!("drawer.app-open.{name}"))
+            .await?;
         let address = self
             .window
             .eventually("the browser to be asked", async || {
                 Ok(self.home.opened_in_browser())
             })
             .await?;
-        let port = address.trim_end_matches('/').rsplit(':').next();
-        let port: u16 = port.and_then(|it| it.parse().ok()).context("port")?;
-        let page = get(port, "/")?;
-        ensure!(page.contains("200 OK"), "{page}");
+        let browser = Window::browser(&self.home).await?;
+        let seen = browser
+            .eventually("the app's page", async || {
+                browser.client().goto(&address).await?;
+                let body = browser.css("body").await?.text().await?;
+                Ok(body.contains("seen-through").then_some(()))
+            })
+            .await;
+        browser.close().await?;
+        seen?;
         self.picture("drawer-apps-open").await?;
         self.window.click("status.tunnels").await?;
         self.picture("tunnels").await?;
@@ -204,10 +222,10 @@ impl Visit {
     }
 
     async fn files(&self, id: &str) -> Result<()> {
+        fs::write(self.home.path("home/up.txt"), "up\n")?;
         let window = &self.window;
         window.go(&format!("/sessions?open={id}&tab=files")).await?;
         window.find("files.row.remote.typed.txt").await?;
-        fs::write(self.home.path("home/up.txt"), "up\n")?;
         window.click("files.row.local.up.txt").await?;
         window.click("files.upload").await?;
         window.find("files.row.remote.up.txt").await?;

@@ -18,6 +18,7 @@ mod extension;
 mod folder;
 mod graphql;
 mod image;
+mod mounts;
 mod network;
 mod registry;
 mod resource;

@@ -322,7 +322,8 @@ impl Client {
     /// # Errors
     /// [`Error::Manager`] with the manager's reason.
     pub async fn launch(&self, create: &Create) -> Result<Created, Error> {
-        self.json(Call::post(&["session"]).json(create)?).await
+        let create = self.with_folders(create).await?;
+        self.json(Call::post(&["session"]).json(&create)?).await
     }
 
     /// Gives a session another name.

@@ -81,7 +81,10 @@ async fn an_alias_is_given_once() {
         .boxed()
     })
     .await;
-    let error = far(address).alias_image("short", Some("long")).await.unwrap_err();
+    let error = far(address)
+        .alias_image("short", Some("long"))
+        .await
+        .unwrap_err();
     assert!(error.is_temporary());
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
