@@ -115,6 +115,32 @@ impl Visit {
         self.after().await
     }
 
+    /// Every page with one session and one folder.
+    async fn look(&self) -> Result<()> {
+        let mut settings = self.home.gangway(&["call", "settings.get", "{}"])?;
+        settings["theme"] = json!("dark");
+        settings["language"] = json!("ko");
+        self.home
+            .gangway(&["call", "settings.set", &settings.to_string()])?;
+        self.window.client().refresh().await?;
+        let korean = "return document.documentElement.lang === 'ko'";
+        self.window.until("the language", korean).await?;
+        self.log_in().await?;
+        self.home.gangway(&["folder", "create", "data"])?;
+        let launch = ["session", "launch", SESSION, "--cpu", "1", "--mem", "512m"];
+        let session = self
+            .home
+            .gangway(&[&launch[..], &["--mount", "data"]].concat())?;
+        let id = session["id"].as_str().context("id")?;
+        for (name, place, shown) in PAGES {
+            self.place(name, place, shown).await?;
+        }
+        for tab in ["overview", "apps", "terminal", "files", "log", "ssh"] {
+            self.tab(id, tab).await?;
+        }
+        Ok(())
+    }
+
     /// A data folder, with a file that goes up and comes back.
     async fn data(&self) -> Result<()> {
         let window = &self.window;
@@ -276,7 +302,7 @@ impl Visit {
                 Ok((session["status"] == "TERMINATED").then_some(()))
             })
             .await?;
-        window.text_with("drawer.status", "Ended").await?;
+        window.text_with("drawer.status", "Terminated").await?;
         self.tab(id, "overview").await?;
         self.picture("ended").await
     }
@@ -332,6 +358,25 @@ impl Visit {
         let closed = self.window.close().await;
         outcome.and(closed)
     }
+}
+
+/// Pages that show what is at the manager, and what shows that they are there.
+const PAGES: [(&str, &str, &str); 7] = [
+    ("start", "/", "start.page"),
+    ("sessions", "/sessions", "sessions.table"),
+    ("finished", "/sessions?show=finished", "sessions.table"),
+    ("launch", "/launch", "launch.form"),
+    ("folders", "/folders", "folders.page"),
+    ("history", "/history", "history.page"),
+    ("settings", "/settings", "settings.page"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs another manager: cargo xtask test --peer backendai"]
+async fn peer_every_page_in_a_large_dark_window_in_korean() -> Result<()> {
+    let visit = Visit::begin(1920, 1080).await?;
+    let outcome = visit.look().await;
+    visit.end(outcome).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
