@@ -90,6 +90,20 @@ impl Visit {
             .go(&format!("/sessions?open={id}&tab={tab}"))
             .await?;
         self.window.find("drawer.panel").await?;
+        match tab {
+            "log" => self
+                .window
+                .text_with("drawer.log-text", "ttyd")
+                .await
+                .map(drop)?,
+            "ssh" => self
+                .window
+                .text_with("drawer.ssh-command", "ssh")
+                .await
+                .map(drop)?,
+            "files" => self.window.find("files.row.remote.data").await.map(drop)?,
+            _ => {}
+        }
         self.picture(&format!("drawer-{tab}")).await
     }
 

@@ -18,6 +18,7 @@ const TESTS: &[(&str, &[&str])] = &[
     ("real_cluster", &["peer_"]),
     ("real_login", &["peer_"]),
     ("real_window", &["peer_"]),
+    ("many_sessions", &["peer_"]),
     (
         "transfer",
         &[
