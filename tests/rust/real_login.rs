@@ -142,7 +142,7 @@ fn with_one_time(peer: &Peer, home: &Home, key: &str) -> Result<()> {
     for address in [&peer.manager, &peer.web] {
         refused(&log_in(home, peer, address, &[])?, "otp_needed")?;
         let wrong = log_in(home, peer, address, &["--otp", "000000"])?;
-        ensure!(wrong.0 == 4, "{wrong:?}");
+        refused(&wrong, "otp_wrong")?;
         let right = one_time(key)?;
         let (status, account) = log_in(home, peer, address, &["--otp", &right])?;
         ensure!(

@@ -16,6 +16,7 @@ const FOLDER: &str = "GANGWAY_PEER_BACKENDAI";
 /// Test files, and of those with tests that need our own engine, the tests that do not.
 const TESTS: &[(&str, &[&str])] = &[
     ("real_cluster", &["peer_"]),
+    ("real_gateway", &["peer_"]),
     ("real_login", &["peer_"]),
     ("real_window", &["peer_"]),
     ("many_sessions", &["peer_"]),

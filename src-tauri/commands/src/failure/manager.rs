@@ -58,6 +58,7 @@ fn manager(status: u16, problem: &Problem) -> Failure {
     let code = match (status, problem.slug()) {
         (_, "invalid-auth-params") if says("sync") || says("clock") => Code::ClockSkew,
         (_, "invalid-auth-params") => Code::BadCredentials,
+        (_, "rejected-by-hook") if says("totp") => Code::OtpWrong,
         (_, "password-expired") => Code::PasswordExpired,
         (_, "active-login-session-exists") => Code::LoggedInElsewhere,
         (_, "session-already-exists") => Code::SessionNameTaken,
@@ -166,6 +167,13 @@ mod tests {
                 "Unauthorized access",
                 "",
                 Code::BadCredentials,
+            ),
+            (
+                400,
+                "rejected-by-hook",
+                "Operation rejected by a hook plugin.",
+                "Invalid TOTP code provided",
+                Code::OtpWrong,
             ),
             (403, "generic-forbidden", "Forbidden", "", Code::Forbidden),
             (400, "quota-exceeded", "Limit", "", Code::QuotaExceeded),
