@@ -9,8 +9,8 @@ use crate::call::Call;
 use crate::{Client, Error};
 
 #[derive(Deserialize)]
-struct Answer<T> {
-    data: Option<T>,
+struct Answer {
+    data: Option<Value>,
     #[serde(default, deserialize_with = "null_is_empty")]
     errors: Vec<Item>,
 }
@@ -42,7 +42,7 @@ impl Client {
             // What changes something is sent once.
             false => call,
         };
-        let answer: Answer<T> = self.json(call).await?;
+        let answer: Answer = self.json(call).await?;
         if let Some(item) = answer.errors.into_iter().next() {
             let mut problem = Problem::new("graphql-error", item.message);
             problem.error_code = item.extensions.code;
@@ -56,9 +56,11 @@ impl Client {
                 problem: Box::new(problem),
             });
         }
-        answer
+        let data = answer
             .data
-            .ok_or_else(|| Error::answer("a query", "no data"))
+            .ok_or_else(|| Error::answer("a query", "no data"))?;
+        // Only now: beside an error the data lack what the query asked for.
+        serde_json::from_value(data).map_err(|error| Error::answer("a query", error))
     }
 }
 

@@ -28,6 +28,7 @@ mod shell;
 mod ssh_keypair;
 mod storage;
 mod stream;
+mod versions;
 
 pub use auth::{Credentials, Keypair, LoggedIn, Login, Owner, WebSession};
 pub use background::TaskNews;

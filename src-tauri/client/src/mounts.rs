@@ -6,22 +6,15 @@ use std::collections::BTreeMap;
 
 use protocol::api::folder::Item;
 use protocol::api::session::{Create, CreateConfig};
-use protocol::version::ApiVersion;
 use uuid::Uuid;
 
 use crate::{Client, Error};
-
-/// The first version with folders by id.
-const IDS: ApiVersion = ApiVersion {
-    major: 9,
-    revision: 20250722,
-};
 
 impl Client {
     /// The launch as this manager has to be told it.
     pub(crate) async fn with_folders(&self, create: &Create) -> Result<Create, Error> {
         let mut create = create.clone();
-        if create.config.mounts.is_empty() || self.is_ours().await? || self.version() < IDS {
+        if create.config.mounts.is_empty() || !self.mounts_by_id().await? {
             return Ok(create);
         }
         by_id(&mut create.config, &self.folders().await?);
