@@ -91,7 +91,7 @@ fn manager(status: u16, problem: &Problem) -> Failure {
         (404, _) => Code::NotFound,
         (409, _) => Code::Conflict,
         (429, _) => Code::RateLimited,
-        (501, _) => Code::Unsupported,
+        (405 | 501, _) => Code::Unsupported,
         (500.., _) if says("disk") && says("full") => Code::DiskFull,
         (500.., _) => Code::ManagerFailed,
         _ => Code::ManagerRejected,
