@@ -6,6 +6,7 @@
 pub mod chromium;
 pub mod computer;
 pub mod files;
+pub mod gateway;
 pub mod home;
 pub mod journey;
 pub mod local_port;

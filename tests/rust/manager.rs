@@ -53,10 +53,22 @@ impl Manager {
                 .with_context(|| key.to_owned())?
                 .to_owned())
         };
+        Self::at(
+            &text(&computer.engine()?, "endpoint")?,
+            &text(&keypair, "access_key")?,
+            &text(&keypair, "secret_key")?,
+        )
+    }
+
+    /// The manager at this address, with a keypair of its own.
+    ///
+    /// # Errors
+    /// When no connection can be prepared.
+    pub fn at(endpoint: &str, access_key: &str, secret_key: &str) -> Result<Self> {
         Ok(Self {
-            endpoint: text(&computer.engine()?, "endpoint")?,
-            access_key: text(&keypair, "access_key")?,
-            secret_key: text(&keypair, "secret_key")?,
+            endpoint: endpoint.to_owned(),
+            access_key: access_key.to_owned(),
+            secret_key: secret_key.to_owned(),
             date: None,
             client: reqwest::Client::builder()
                 .no_proxy()

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::home::Home;
+use crate::manager::Manager;
 use crate::process::finish;
 
 /// An account on somebody else's manager.
@@ -24,6 +25,8 @@ pub struct Peer {
     pub access_key: String,
     /// Secret half of its keypair.
     pub secret_key: String,
+    /// The keypair of a superadministrator, where there is one.
+    administrator: Option<(String, String)>,
 }
 
 impl Peer {
@@ -43,6 +46,9 @@ impl Peer {
             password: read("GANGWAY_TEST_PASSWORD")?,
             access_key: read("GANGWAY_TEST_ACCESS_KEY")?,
             secret_key: read("GANGWAY_TEST_SECRET_KEY")?,
+            administrator: read("GANGWAY_TEST_ADMIN_ACCESS_KEY")
+                .and_then(|access| Ok((access, read("GANGWAY_TEST_ADMIN_SECRET_KEY")?)))
+                .ok(),
         }))
     }
 
@@ -52,6 +58,26 @@ impl Peer {
     /// When nothing is set.
     pub fn expected() -> Result<Self> {
         Self::from_env()?.context("run by: cargo xtask test --peer backendai")
+    }
+
+    /// The manager's API by hand, as the account.
+    ///
+    /// # Errors
+    /// When no connection can be prepared.
+    pub fn signer(&self) -> Result<Manager> {
+        Manager::at(&self.manager, &self.access_key, &self.secret_key)
+    }
+
+    /// The manager's API by hand, as one who may change the manager's settings.
+    ///
+    /// # Errors
+    /// When nobody is known who may.
+    pub fn administrator(&self) -> Result<Manager> {
+        let (access_key, secret_key) = self
+            .administrator
+            .as_ref()
+            .context("no administrator's keypair is known")?;
+        Manager::at(&self.manager, access_key, secret_key)
     }
 
     /// Logs in at the manager itself with the keypair, keeping it in the encrypted file.

@@ -174,7 +174,8 @@ fn data_folder(computer: &Computer) -> Result<()> {
 
 fn launch_and_look(computer: &Computer) -> Result<()> {
     let limits = computer.gangway(&["call", "resource.limits", "{}"])?;
-    ensure!(!rows(&limits, "presets")?.is_empty(), "{limits}");
+    has_keys(&limits, &["presets", "resource_groups"])?;
+    ensure!(!rows(&limits, "slots")?.is_empty(), "{limits}");
     let session = computer.gangway(&[
         "session",
         "launch",

@@ -12,11 +12,14 @@ pub(crate) struct Call<'a> {
     pub(crate) query: Vec<(&'a str, String)>,
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) anonymous: bool,
+    /// Whether it may be sent again: it changes nothing.
+    pub(crate) reads: bool,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn new(method: Method, path: &[&'a str]) -> Self {
         Self {
+            reads: matches!(method, Method::GET | Method::HEAD),
             method,
             path: path.to_vec(),
             query: Vec::new(),
@@ -50,6 +53,12 @@ impl<'a> Call<'a> {
         let text = serde_json::to_vec(body).map_err(|error| Error::Request(error.to_string()))?;
         self.body = Some(text);
         Ok(self)
+    }
+
+    /// It only reads, whatever its method says.
+    pub(crate) fn reads(mut self) -> Self {
+        self.reads = true;
+        self
     }
 
     pub(crate) fn anonymous(mut self) -> Self {

@@ -171,7 +171,7 @@ impl Client {
             files,
             recursive: true,
         };
-        self.done(Call::post(&["folders", folder, "delete-files"]).json(&body)?)
+        self.done(self.delete_files_call(folder).await?.json(&body)?)
             .await
     }
 

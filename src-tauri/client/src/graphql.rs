@@ -9,8 +9,8 @@ use crate::call::Call;
 use crate::{Client, Error};
 
 #[derive(Deserialize)]
-struct Answer<T> {
-    data: Option<T>,
+struct Answer {
+    data: Option<Value>,
     #[serde(default, deserialize_with = "null_is_empty")]
     errors: Vec<Item>,
 }
@@ -36,9 +36,13 @@ impl Client {
         variables: Value,
     ) -> Result<T, Error> {
         let body = json!({ "query": query, "variables": variables });
-        let answer: Answer<T> = self
-            .json(Call::post(&["admin", "gql"]).json(&body)?)
-            .await?;
+        let call = Call::post(&["admin", "gql"]).json(&body)?;
+        let call = match query.trim_start().starts_with("query") {
+            true => call.reads(),
+            // What changes something is sent once.
+            false => call,
+        };
+        let answer: Answer = self.json(call).await?;
         if let Some(item) = answer.errors.into_iter().next() {
             let mut problem = Problem::new("graphql-error", item.message);
             problem.error_code = item.extensions.code;
@@ -52,9 +56,11 @@ impl Client {
                 problem: Box::new(problem),
             });
         }
-        answer
+        let data = answer
             .data
-            .ok_or_else(|| Error::answer("a query", "no data"))
+            .ok_or_else(|| Error::answer("a query", "no data"))?;
+        // Only now: beside an error the data lack what the query asked for.
+        serde_json::from_value(data).map_err(|error| Error::answer("a query", error))
     }
 }
 

@@ -18,6 +18,7 @@ mod extension;
 mod folder;
 mod graphql;
 mod image;
+mod mounts;
 mod network;
 mod registry;
 mod resource;
@@ -27,6 +28,7 @@ mod shell;
 mod ssh_keypair;
 mod storage;
 mod stream;
+mod versions;
 
 pub use auth::{Credentials, Keypair, LoggedIn, Login, Owner, WebSession};
 pub use background::TaskNews;

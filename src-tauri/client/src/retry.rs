@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 use crate::call::Call;
 use crate::{Client, Error};
@@ -72,7 +72,7 @@ impl Client {
         A: FnMut() -> F,
         F: Future<Output = Result<T, Setback>>,
     {
-        let again = !self.is_loopback() && matches!(call.method, Method::GET | Method::HEAD);
+        let again = !self.is_loopback() && call.reads;
         if !again {
             return attempt().await.map_err(|setback| setback.error);
         }

@@ -14,10 +14,10 @@ use crate::call::Call;
 use crate::graphql::{json_string, json_string_list, null_is_empty};
 use crate::{Client, Error};
 
-/// Fields that every manager since 23.09 has, beside `requested_slots`.
+/// Fields that every manager since 23.09 has.
 const FIELDS: &str = "session_id name type image group_name scaling_group user_email status \
     status_info status_data result created_at terminated_at cluster_size occupied_slots \
-    requested_slots service_ports mounts idle_checks";
+    service_ports mounts idle_checks";
 
 /// Asked for one session only.
 const KERNELS: &str = "containers { id cluster_role cluster_idx cluster_hostname status \
@@ -212,13 +212,21 @@ impl Client {
     /// # Errors
     /// When the manager refuses or can't be reached.
     pub async fn session_page(&self, query: &SessionQuery) -> Result<SessionPage, Error> {
+        let requested = self.requested_slots().await?;
+        let statuses = self.known(&query.statuses).await?;
+        if statuses.is_empty() && !query.statuses.is_empty() {
+            return Ok(SessionPage {
+                rows: Vec::new(),
+                total: 0,
+            });
+        }
         let text = format!(
             "query($limit: Int!, $offset: Int!, $status: String, $key: String, $filter: String, \
              $order: String) {{ compute_session_list(limit: $limit, offset: $offset, \
              status: $status, access_key: $key, filter: $filter, order: $order) \
-             {{ items {{ {FIELDS} }} total_count }} }}"
+             {{ items {{ {FIELDS} {requested} }} total_count }} }}"
         );
-        let names: Vec<&str> = query.statuses.iter().map(|one| one.as_str()).collect();
+        let names: Vec<&str> = statuses.iter().map(|one| one.as_str()).collect();
         let order = match query.order.as_str() {
             "" => "-created_at",
             order => order,
@@ -246,12 +254,14 @@ impl Client {
     /// When the manager refuses or can't be reached.
     pub async fn sessions(&self, statuses: &[SessionStatus]) -> Result<Vec<SessionRow>, Error> {
         const PAGE: usize = 100;
+        let requested = self.requested_slots().await?;
         let query = format!(
             "query($limit: Int!, $offset: Int!, $status: String, $key: String) {{ \
              compute_session_list(limit: $limit, offset: $offset, status: $status, \
-             access_key: $key, order: \"-created_at\") {{ items {{ {FIELDS} }} total_count }} }}"
+             access_key: $key, order: \"-created_at\") {{ items {{ {FIELDS} {requested} }} total_count }} }}"
         );
-        let names: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+        let known = self.known(statuses).await?;
+        let names: Vec<&str> = known.iter().map(|status| status.as_str()).collect();
         let mut rows = Vec::new();
         loop {
             let variables = json!({
@@ -286,8 +296,9 @@ impl Client {
                  {{ items {{ group_name }} }}"
             ),
         };
+        let requested = self.requested_slots().await?;
         let query = format!(
-            "query($id: UUID!) {{ compute_session(id: $id) {{ {FIELDS} {KERNELS} }} {whole_name} }}"
+            "query($id: UUID!) {{ compute_session(id: $id) {{ {FIELDS} {requested} {KERNELS} }} {whole_name} }}"
         );
         let data: OneData = self.query(&query, json!({ "id": id })).await?;
         let mut row = data.compute_session.ok_or_else(|| Error::Manager {
@@ -322,7 +333,9 @@ impl Client {
     /// # Errors
     /// [`Error::Manager`] with the manager's reason.
     pub async fn launch(&self, create: &Create) -> Result<Created, Error> {
-        self.json(Call::post(&["session"]).json(create)?).await
+        let create = self.with_folders(create).await?;
+        let body = self.launch_body(&create).await?;
+        self.json(Call::post(&["session"]).json(&body)?).await
     }
 
     /// Gives a session another name.
@@ -397,7 +410,7 @@ impl Client {
     /// # Errors
     /// [`Error::Manager`] with 400 when it is not there.
     pub async fn session_file(&self, session: &str, file: &str) -> Result<Vec<u8>, Error> {
-        let call = Call::post(&["session", session, "download_single"]).query("file", file);
+        let call = self.session_file_call(session).await?.query("file", file);
         let response = self.send(call).await?;
         Ok(self.whole(response).await?.into())
     }

@@ -76,6 +76,7 @@ impl Code {
             | Self::LoginExpired
             | Self::OtpNeeded
             | Self::OtpNotSetUp
+            | Self::OtpWrong
             | Self::PasswordExpired
             | Self::ClockSkew
             | Self::Forbidden

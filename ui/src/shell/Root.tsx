@@ -1,8 +1,8 @@
 import { Outlet } from '@tanstack/react-router';
 import { Skeleton } from 'antd';
-import { Suspense } from 'react';
+import { Suspense, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
-import type { FailureBody } from '@/bridge';
+import type { Failure, FailureBody } from '@/bridge';
 import { useCall } from '@/bridge/query';
 import { LoginPage } from '@/features/login/LoginPage';
 import { ErrorState } from '@/kit';
@@ -24,17 +24,22 @@ const CUT_OFF = new Set<FailureBody['code']>(['bridge_closed', 'bridge_unreachab
 /** The login page until somebody is logged in, then the program. */
 export function Root() {
   const account = useCall('whoami', {}, { staleTime: 60_000 });
-  if (account.isPending) return <Opening />;
+  // A question without an answer so far forgets why the last one failed; asked again, the login
+  // page has to stay as it is, with what was typed into it.
+  const last = useRef<Failure | null>(null);
+  if (!account.isPending) last.current = account.error;
+  const error = account.data ? account.error : last.current;
+  if (!account.data && !error) return <Opening />;
   // A manager that is away for a while is no reason to throw anybody out.
-  const out = account.error && (!account.data || NEEDS_LOGIN.has(account.error.code));
-  if (account.error && !account.data && CUT_OFF.has(account.error.code)) {
+  const out = error && (!account.data || NEEDS_LOGIN.has(error.code));
+  if (error && !account.data && CUT_OFF.has(error.code)) {
     return (
       <div className={styles.broken}>
-        <ErrorState failure={account.error} onRetry={() => void account.refetch()} />
+        <ErrorState failure={error} onRetry={() => void account.refetch()} />
       </div>
     );
   }
-  if (out) return <LoginPage failure={account.error} />;
+  if (out) return <LoginPage failure={error} />;
   return (
     <Shell>
       <Suspense fallback={<Skeleton active style={{ padding: 24 }} />}>

@@ -1,6 +1,6 @@
 import { Link, useNavigate } from '@tanstack/react-router';
 import { Dropdown, Modal } from 'antd';
-import { ChevronsUpDown, Monitor, Search } from 'lucide-react';
+import { ChevronsUpDown, Monitor, Search, Server } from 'lucide-react';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { inWindow } from '@/bridge';
@@ -93,11 +93,12 @@ function AccountMenu() {
         ]
       : []),
   ];
+  const Place = account?.profile === 'local' ? Monitor : Server;
   return (
     <>
       <Dropdown menu={{ items }} trigger={['click']}>
         <button type="button" className={styles.account} data-testid={ids.nav.account}>
-          <Monitor size={18} strokeWidth={1.6} aria-hidden />
+          <Place size={18} strokeWidth={1.6} aria-hidden />
           <span className={styles.accountText}>
             <strong className="truncate">{title}</strong>
             <small className="truncate muted">{account?.email}</small>

@@ -22,6 +22,7 @@ const ACTIVE = new Set(['queued', 'running', 'waiting', 'conflict']);
 export function StatusBar() {
   const { t } = useTranslation();
   const engine = useCall('engine.status', {}, { refetchInterval: 15_000 });
+  const local = useCall('whoami', {}).data?.profile === 'local';
   const tunnels = useCall('tunnel.list', {});
   const open = (tunnels.data?.tunnels ?? []).filter((tunnel) => tunnel.state !== 'closed');
   const list = useCall('transfer.list', {});
@@ -33,18 +34,21 @@ export function StatusBar() {
 
   return (
     <footer className={styles.status} data-testid={ids.status.bar}>
-      <span data-testid={ids.status.engine} data-state={engine.data?.running ? 'on' : 'off'}>
-        {engine.data?.running ? (
-          <CircleDot size={12} className={styles.good} aria-hidden />
-        ) : (
-          <CircleOff size={12} aria-hidden />
-        )}
-        {engine.isPending
-          ? t('statusbar.engine_unknown')
-          : engine.data?.running
-            ? t('statusbar.engine_on')
-            : t('statusbar.engine_off')}
-      </span>
+      {/* An engine that nobody needs is no news when it does not run. */}
+      {(local || engine.data?.running) && (
+        <span data-testid={ids.status.engine} data-state={engine.data?.running ? 'on' : 'off'}>
+          {engine.data?.running ? (
+            <CircleDot size={12} className={styles.good} aria-hidden />
+          ) : (
+            <CircleOff size={12} aria-hidden />
+          )}
+          {engine.isPending
+            ? t('statusbar.engine_unknown')
+            : engine.data?.running
+              ? t('statusbar.engine_on')
+              : t('statusbar.engine_off')}
+        </span>
+      )}
       <span className={styles.spring} />
       {unknown && (
         <span title={unknown.message}>

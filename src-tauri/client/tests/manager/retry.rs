@@ -49,6 +49,51 @@ async fn reading_gives_up_and_says_why() {
     assert_eq!(asked.load(Ordering::SeqCst), 4);
 }
 
+/// Questions in GraphQL are sent by POST, and change nothing all the same.
+#[tokio::test]
+async fn a_list_of_sessions_is_asked_for_again() {
+    let (address, asked) = play(|mut exchange| {
+        async move {
+            exchange.body().await;
+            match exchange.number {
+                0 => {
+                    let root = r#"{"version": "v9.20250722", "manager": "26.9.6"}"#;
+                    exchange.answer("200 OK", "", root).await;
+                }
+                1 => exchange.answer("503 Service Unavailable", "", "").await,
+                _ => {
+                    let body = r#"{"data":{"compute_session_list":{"items":[],"total_count":0}}}"#;
+                    exchange.answer("200 OK", "", body).await;
+                }
+            }
+        }
+        .boxed()
+    })
+    .await;
+    let client = far(address);
+    let page = client.session_page(&client::SessionQuery::default()).await;
+    assert_eq!(page.unwrap().total, 0);
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn an_alias_is_given_once() {
+    let (address, asked) = play(|mut exchange| {
+        async move {
+            exchange.body().await;
+            exchange.answer("503 Service Unavailable", "", "").await;
+        }
+        .boxed()
+    })
+    .await;
+    let error = far(address)
+        .alias_image("short", Some("long"))
+        .await
+        .unwrap_err();
+    assert!(error.is_temporary());
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
 #[tokio::test]
 async fn a_refusal_is_not_asked_for_twice() {
     let (address, asked) = play(|exchange| exchange.answer("404 Not Found", "", "").boxed()).await;

@@ -13,13 +13,17 @@ use crate::types::{Failure, SessionPort, SessionPortList, SessionRef};
 /// may read there, with nothing but a shell.
 const LOOK: &str = "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null; echo ---; \
     for f in /proc/[0-9]*/fd/*; do l=$(readlink \"$f\" 2>/dev/null) || continue; \
-    case $l in socket:*) p=${f#/proc/}; p=${p%%/*}; \
-    echo \"$l $(cat /proc/$p/comm 2>/dev/null)\";; esac; done";
+    case $l in socket:*) p=${f#/proc/}; p=${p%%/*}; c=; read -r c 2>/dev/null </proc/$p/comm; \
+    case $c in python*) grep -q ipykernel /proc/$p/cmdline 2>/dev/null && c=backend.ai;; esac; \
+    echo \"$l $c\";; esac; done";
 /// The state of a socket that listens, in the kernel's table.
 const LISTEN: &str = "0A";
 
 /// Ports of the session itself that nobody wants a tunnel to: its runner's own services.
 const OWN: [&str; 2] = ["sshd", "ttyd"];
+/// How the runner of a Backend.AI cluster calls itself; what it has started to run code with is
+/// called so too.
+const RUNNER: &str = "backend.ai";
 
 pub(crate) async fn list(
     context: &Context,
@@ -44,6 +48,7 @@ pub(crate) async fn list(
         .collect();
     let ports = listening(&String::from_utf8_lossy(&output.stdout))
         .into_iter()
+        .filter(|(_, program)| !program.as_deref().is_some_and(|it| it.starts_with(RUNNER)))
         .map(|(port, program)| {
             let app = announced
                 .iter()

@@ -25,6 +25,8 @@ pub enum FailureCode {
     LoginExpired,
     /// The account needs a one-time password.
     OtpNeeded,
+    /// The one-time password is not the one of this moment.
+    OtpWrong,
     /// The account has to set up one-time passwords first.
     OtpNotSetUp,
     /// The password has expired.

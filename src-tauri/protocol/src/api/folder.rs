@@ -257,6 +257,7 @@ pub struct Entry {
     /// Bytes.
     pub size: u64,
     /// `st_mode`.
+    #[serde(deserialize_with = "mode")]
     pub mode: u32,
     /// ISO 8601.
     #[serde(default, alias = "ctime")]
@@ -264,6 +265,20 @@ pub struct Entry {
     /// ISO 8601.
     #[serde(default, alias = "mtime")]
     pub modified: String,
+}
+
+/// A number, or its rights as octal digits in a text, as managers of 23.09 write them.
+fn mode<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(u32),
+        Octal(String),
+    }
+    match Written::deserialize(deserializer)? {
+        Written::Number(mode) => Ok(mode),
+        Written::Octal(text) => u32::from_str_radix(&text, 8).map_err(serde::de::Error::custom),
+    }
 }
 
 /// What `GET /folders/{name}/files` answers.

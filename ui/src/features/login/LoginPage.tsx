@@ -33,7 +33,7 @@ export function LoginPage({ failure }: Props) {
       <div className={styles.box}>
         <img src="./icon.svg" width={52} height={52} alt="" />
         <h1>{t('login.title')}</h1>
-        <p className="muted">{t('login.text')}</p>
+        <p className="muted">{t(remote ? 'login.text_remote' : 'login.text')}</p>
         {remote ? <RemoteLogin /> : <ThisComputer failure={failure} />}
         <Button
           type="text"

@@ -102,7 +102,7 @@ function Who({ address, found, again, onBack, onDone }: WhoProps) {
   const [accessKey, setAccessKey] = useState('');
   const [secretKey, setSecretKey] = useState('');
   const code = login.error?.code;
-  const asksOtp = code === 'otp_needed' || otp !== '';
+  const asksOtp = code === 'otp_needed' || code === 'otp_wrong' || otp !== '';
   const asksForce = code === 'logged_in_elsewhere' || force;
 
   const complete =

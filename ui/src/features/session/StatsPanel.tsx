@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import type { Session } from '@/bridge';
+import type { Failure, Session } from '@/bridge';
 import { useCall } from '@/bridge/query';
 import { formatNumber } from '@/format/number';
 import { formatSize, formatSpeed } from '@/format/size';
@@ -11,13 +11,19 @@ import { type Usage, usage } from './stats';
 
 const EVERY_MS = 2_000;
 
+/** Not every manager tells what a session uses. */
+const tellsNone = (failure: Failure | null) => failure?.code === 'unsupported';
+
 /** Live use of the session, with the last two minutes as lines. */
 export function StatsPanel({ session }: { session: Session }) {
   const { t } = useTranslation();
   const query = useCall(
     'session.stats',
     { session: session.id },
-    { refetchInterval: EVERY_MS, staleTime: 0 },
+    {
+      refetchInterval: ({ state }) => (tellsNone(state.error) ? false : EVERY_MS),
+      staleTime: 0,
+    },
   );
   const [past, setPast] = useState<readonly Usage[]>([]);
 
@@ -30,6 +36,7 @@ export function StatsPanel({ session }: { session: Session }) {
   }, [query.data]);
 
   const now = past.at(-1);
+  if (tellsNone(query.error)) return null;
   if (query.error && !now) return <ErrorState failure={query.error} />;
   const cores = Number(session.occupied_slots.cpu) || 1;
   const limit = now?.memLimit ?? (Number(session.occupied_slots.mem) || null);

@@ -29,6 +29,8 @@ export function UnsavedFiles({ session, named }: Props) {
   );
   const unsaved = asks ? query.data : NOTHING;
   if (asks && query.isPending) return <Skeleton active paragraph={{ rows: 1 }} title={false} />;
+  // The dialog says that files outside folders are lost; this manager can't tell which they are.
+  if (query.error?.code === 'unsupported') return null;
   if (!unsaved) {
     return (
       <Alert

@@ -1,0 +1,52 @@
+//! A real Backend.AI cluster behind a gateway that passes no WebSockets: sessions are reached by the
+//! cluster's app proxy then. `cargo xtask test --peer backendai` runs it.
+
+use anyhow::{Context, Result, ensure};
+use tests::computer::{Computer, PATIENCE};
+use tests::files;
+use tests::gateway::Gateway;
+use tests::local_port::get;
+use tests::peer::Peer;
+use tests::process::eventually;
+
+#[test]
+#[ignore = "needs another manager: cargo xtask test --peer backendai"]
+fn peer_sessions_are_reached_by_the_app_proxy() -> Result<()> {
+    let mut peer = Peer::expected()?;
+    let computer = Computer::new()?.log_in()?;
+    let gateway = Gateway::before(&peer.manager)?;
+    gateway.refuse_upgrades();
+    peer.manager = gateway.address();
+    peer.log_in(computer.home())?;
+    computer.launch("way-round", &[])?;
+    ensure!(computer.ok("way-round", "echo hello")? == "hello");
+
+    let file = computer.path("big.bin");
+    files::big(&file, 8 << 20)?;
+    let digest = files::sha256(&file)?;
+    computer.gangway(&["cp", "big.bin", "way-round:up.bin"])?;
+    ensure!(computer.ok("way-round", "sha256sum up.bin | cut -d' ' -f1")? == digest);
+
+    // What asks nobody for a key goes through the SSH server.
+    let apps = computer.gangway(&["app", "ls", "way-round"])?;
+    let apps = apps["apps"].as_array().context("apps")?;
+    let mut web = apps.iter().filter(|app| app["protocol"] == "http");
+    let app = web
+        .find(|app| app["name"] != "ttyd")
+        .context("no web app")?;
+    let name = app["name"].as_str().context("name")?;
+    computer.ok("way-round", "echo seen-through > index.html")?;
+    let tunnel = computer.gangway(&["tunnel", "open", "way-round", name, "--background"])?;
+    let port = u16::try_from(tunnel["local_port"].as_u64().context("local_port")?)?;
+    let page = eventually("the app's page", PATIENCE, || {
+        Ok(get(port, "/").ok().filter(|page| page.contains("200 OK")))
+    })?;
+    ensure!(page.contains("seen-through"), "{page}");
+    let asked = gateway.so_far();
+    ensure!(
+        asked.iter().any(|it| it.request.contains("/start-service")),
+        "the app proxy was never asked for"
+    );
+    computer.gangway(&["session", "rm", "--yes", "way-round"])?;
+    Ok(())
+}
