@@ -183,8 +183,8 @@ fn label(text: &str) -> String {
         .collect();
     let digits = hash::of(&[text]) & 0xff_ffff;
     match plain.trim_matches('-') {
-        same if same == text => plain,
         "" => format!("x-{digits:06x}"),
+        same if same == text => plain,
         near => format!("{near}-{digits:06x}"),
     }
 }
