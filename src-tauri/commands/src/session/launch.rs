@@ -82,6 +82,18 @@ async fn fill_in(client: &Client, request: &mut LaunchRequest) -> Result<String,
     Ok(image)
 }
 
+/// Managers take nothing at all for the least that the image needs, which nobody means who says 0.
+fn check_amounts(request: &LaunchRequest) -> Result<(), Failure> {
+    let nothing = match request {
+        LaunchRequest { mem: Some(0), .. } => "memory",
+        LaunchRequest { cpu: Some(cpu), .. } if *cpu <= 0.0 => "processor cores",
+        _ => return Ok(()),
+    };
+    let message = format!("a session can't do without {nothing}");
+    Err(Failure::new(FailureCode::InvalidInput, message)
+        .hint("say more than 0, or leave it out for the usual amount"))
+}
+
 fn ended(row: &SessionRow) -> Failure {
     let reason = row
         .status_data
@@ -117,6 +129,7 @@ async fn create(
     for variable in request.environ.keys() {
         name::check_variable(variable)?;
     }
+    check_amounts(request)?;
     if !request.environments.is_empty() && !client.has(capability::HOST_ENVIRONMENTS).await? {
         return Err(Failure::new(
             FailureCode::Unsupported,
