@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::alias;
 use crate::copy::{Context, Stop};
 use crate::drive::End;
 use crate::item::{FailureCode, Location, Place, State};
@@ -55,9 +56,9 @@ pub(crate) async fn once(
         let at = run::place(&context, row.src.path(), row.dst.path())
             .await
             .map_err(End::Stop)?;
-        if from == to {
-            not_into_itself(&at).map_err(End::Stop)?;
-        }
+        alias::refuse(&context, &at, (&from, &to), row.remove_source)
+            .await
+            .map_err(End::Stop)?;
         let (src, dst) = (row.src.with_path(&at.src), row.dst.with_path(&at.dst));
         let (src_else, dst_else) = futures_util::future::join(
             shared.stores.elsewhere(&row.profile, &src),
@@ -104,7 +105,7 @@ async fn remove(
 ) -> Result<(), End> {
     if !lock(&work.row).copied {
         if context.dst_is_local {
-            on_disk().await;
+            on_disk(at.dst.clone()).await;
         }
         shared.save_moved(work).await.map_err(End::Db)?;
         shared
@@ -122,15 +123,30 @@ async fn remove(
 }
 
 /// Small files are written out by the system at its leisure: not before their source goes.
-#[cfg(unix)]
-async fn on_disk() {
-    if let Err(error) = tokio::task::spawn_blocking(nix::unistd::sync).await {
-        tracing::warn!(%error, "copies may not be on the disk yet");
+async fn on_disk(path: String) {
+    let written = tokio::task::spawn_blocking(move || write_out(&path)).await;
+    if !matches!(written, Ok(Ok(()))) {
+        tracing::warn!(?written, "copies may not be on the disk yet");
     }
 }
 
+/// The file system that holds `path`, and no other, which may not answer.
+#[cfg(target_os = "linux")]
+fn write_out(path: &str) -> std::io::Result<()> {
+    nix::unistd::syncfs(std::fs::File::open(path)?)?;
+    Ok(())
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn write_out(_path: &str) -> std::io::Result<()> {
+    nix::unistd::sync();
+    Ok(())
+}
+
 #[cfg(not(unix))]
-async fn on_disk() {}
+fn write_out(_path: &str) -> std::io::Result<()> {
+    Ok(())
+}
 
 /// Opens one end. When its session has ended and the files lie in a data folder, the transfer goes
 /// on at the folder's own address.
@@ -196,26 +212,6 @@ fn readdressed(path: &str, was: &str, is: &str) -> Option<String> {
 fn parent(path: &str) -> &str {
     let path = path.trim_end_matches('/');
     path.rfind('/').map_or("", |at| &path[..=at])
-}
-
-/// A folder copied into itself would never end, and a file onto itself would be emptied.
-fn not_into_itself(at: &Placement) -> Result<(), Stop> {
-    let src = at.src.trim_end_matches('/');
-    let inside = at
-        .dst
-        .strip_prefix(src)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if !inside {
-        return Ok(());
-    }
-    let error = StoreError::new(
-        FailureCode::Unsupported,
-        "source and destination are the same",
-    );
-    Err(Stop::Failed {
-        failure: error.about(&at.dst),
-        retry: false,
-    })
 }
 
 #[cfg(test)]

@@ -162,6 +162,11 @@ enum Choice {
 fn choose(context: &Context, job: &Job, there: &Entry) -> Choice {
     let src = &job.entry;
     let seconds = |entry: &Entry| entry.modified.map(|time| time.as_second());
+    // It is not known to be ours, and the source is not to go for it.
+    let unknown = |moved: &Source| moved.get(&job.src).is_none();
+    if context.overwrite == Overwrite::Never && context.moved.as_ref().is_some_and(unknown) {
+        return Choice::Leave;
+    }
     if context.again && there.kind == Kind::File && src.size == there.size {
         // Copied before the program was stopped? Where times can't be kept, a file that is younger
         // than the transfer is ours.

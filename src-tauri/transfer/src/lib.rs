@@ -5,6 +5,7 @@
 //! until then it has a temporary one. Where files live is behind [`Store`]; who can reach a
 //! session or a data folder is the caller's business: see [`Places`].
 
+mod alias;
 mod attempt;
 mod copy;
 mod drive;

@@ -291,6 +291,7 @@ impl Queue {
             }
             _ => {
                 self.shared.enter(&work, State::Cancelled, finished).await?;
+                self.shared.drop_moved(&work).await;
                 self.shared.clean_up(&work).await;
             }
         }

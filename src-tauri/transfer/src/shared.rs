@@ -141,8 +141,12 @@ impl Shared {
 
     /// Forgets what was copied of a source: it is removed, or nobody wants that any more.
     pub(crate) async fn drop_moved(&self, work: &Work) {
-        let (id, known) = (lock(&work.row).id.clone(), lock(&work.moved).take());
-        if known.is_none() {
+        lock(&work.moved).take();
+        let (id, moves) = {
+            let row = lock(&work.row);
+            (row.id.clone(), row.remove_source)
+        };
+        if !moves {
             return;
         }
         let dropped = self

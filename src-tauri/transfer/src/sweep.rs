@@ -186,7 +186,11 @@ async fn is_still(context: &Context, source: &Source, one: &One, was: &What) -> 
                 return Ok(was.is_still(&one.here));
             }
             let now = context.src.stat(&one.src, kind == Kind::Symlink).await;
-            Ok(present(now, &one.src)?.is_some_and(|now| was.is_still(&now)))
+            Ok(match present(now, &one.src)? {
+                Some(now) => was.is_still(&now),
+                // What it led to may have been moved before it.
+                None => kind == Kind::Symlink,
+            })
         }
         (What::Link { .. }, Kind::Symlink) => Ok(was.is_still(&one.here)),
         _ => Ok(false),

@@ -14,7 +14,9 @@ use crate::types::{Failure, SessionPort, SessionPortList, SessionRef};
 const LOOK: &str = "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null; echo ---; \
     for f in /proc/[0-9]*/fd/*; do l=$(readlink \"$f\" 2>/dev/null) || continue; \
     case $l in socket:*) p=${f#/proc/}; p=${p%%/*}; c=; read -r c 2>/dev/null </proc/$p/comm; \
-    case $c in python*) grep -q ipykernel /proc/$p/cmdline 2>/dev/null && c=backend.ai;; esac; \
+    case $c in python*) if grep -q ipykernel /proc/$p/cmdline 2>/dev/null; then \
+    r=$(cut -d' ' -f4 /proc/$p/stat); d=; read -r d 2>/dev/null </proc/$r/comm; \
+    case $d in backend.ai*) c=$d;; esac; fi;; esac; \
     echo \"$l $c\";; esac; done";
 /// The state of a socket that listens, in the kernel's table.
 const LISTEN: &str = "0A";

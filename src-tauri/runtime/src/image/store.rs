@@ -29,6 +29,8 @@ use super::{
 };
 use crate::{Trees, ids::Scheme};
 
+/// Between a layer's digest and what tells several apart that were unpacked with other ids.
+const OTHER_IDS: &str = ".other-ids-";
 /// How long half a layer is kept for somebody to go on with.
 const PART_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 
@@ -155,6 +157,9 @@ impl ImageStore {
         let mut freed = 0;
         for entry in fs::read_dir(self.root.join("layers"))?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
+            if name.contains(OTHER_IDS) && shown.is_empty() {
+                self.try_remove(&entry.path());
+            }
             if name.len() != 64 || layers.contains(name.as_str()) || shown.contains(&entry.path()) {
                 continue;
             }
@@ -162,7 +167,7 @@ impl ImageStore {
             freed += read_mark(&mark).map_or(0, |mark| mark.bytes);
             // First what says that it is whole: a half-removed one is none.
             let _ = fs::remove_file(mark);
-            self.trees.remove(&entry.path())?;
+            self.try_remove(&entry.path());
         }
         for entry in fs::read_dir(self.root.join("blobs"))?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -178,11 +183,9 @@ impl ImageStore {
             let path = entry.path();
             let name = entry.file_name().to_string_lossy().into_owned();
             let marked = self.root.join("layers").join(format!("{name}.json"));
-            if name.starts_with(".new-") || (path.is_dir() && !marked.is_file()) {
-                // What can't be removed now stays for another time; new images come all the same.
-                if let Err(error) = self.trees.remove(&path) {
-                    tracing::warn!(%error, path = %path.display(), "half a layer stays");
-                }
+            let half = path.is_dir() && !marked.is_file() && !name.contains(OTHER_IDS);
+            if name.starts_with(".new-") || half {
+                self.try_remove(&path);
             }
         }
         for entry in fs::read_dir(self.root.join("blobs"))?.flatten() {
@@ -198,6 +201,13 @@ impl ImageStore {
             }
         }
         Ok(())
+    }
+
+    /// What can't be removed now stays for another time; new images come all the same.
+    fn try_remove(&self, layer: &Path) {
+        if let Err(error) = self.trees.remove(layer) {
+            tracing::warn!(%error, path = %layer.display(), "a layer stays");
+        }
     }
 
     pub(super) fn budget(&self) -> Budget {
@@ -330,7 +340,15 @@ impl ImageStore {
             return Ok(());
         }
         if target.exists() {
-            self.trees.remove(&target).map_err(ImageError::io(doing))?;
+            // Of other ids than there are today. Sessions may be shown it still, and not all of it
+            // may be ours to remove now.
+            let _ = fs::remove_file(target.with_extension("json"));
+            let aside = format!(
+                "{}{OTHER_IDS}{}",
+                digest.hex(),
+                uuid::Uuid::new_v4().simple()
+            );
+            fs::rename(&target, target.with_file_name(aside)).map_err(ImageError::io(doing))?;
         }
         // Not before its files are on the disk may a layer be called whole.
         let directory = File::open(&fresh.path).map_err(ImageError::io(doing))?;

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use transfer::{Links, Location, Overwrite, Start, State};
+use transfer::{FailureCode, Links, Location, Overwrite, Start, State};
 
 use crate::kill::process;
 use crate::{Bench, names, noise, open, start};
@@ -100,6 +100,64 @@ async fn what_came_or_was_changed_meanwhile_stays() {
     let queue = open(&bench.sshd, 0).await;
     assert_eq!(queue.get(&id).unwrap().source_left, 4);
     queue.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_moved_onto_itself_under_another_name() {
+    let bench = Bench::new().await;
+    std::fs::create_dir_all(bench.here.join("tree/below")).unwrap();
+    std::fs::write(bench.here.join("tree/only"), "the only copy").unwrap();
+    symlink(bench.here.join("tree"), bench.there.join("other")).unwrap();
+    // All places of these tests are this computer's.
+    let session = |path: &str| Location::Session {
+        session: "s".to_owned(),
+        path: bench.here.join(path).to_string_lossy().into_owned(),
+    };
+    for (src, dst) in [
+        (bench.local("tree"), session("")),
+        (bench.local("tree"), session("tree/below/")),
+        (bench.local("tree/only"), session("tree/")),
+        (bench.local("tree/only"), bench.remote("other/")),
+        (session("tree"), bench.local("tree/below/")),
+    ] {
+        for overwrite in [Overwrite::Never, Overwrite::Always] {
+            let wanted = Start {
+                overwrite,
+                ..moving(src.clone(), dst.clone())
+            };
+            let id = bench.queue.start(wanted).await.unwrap().remove(0).id;
+            let done = bench.queue.wait(&id).await.unwrap();
+            let failure = done.failure.map(|failure| failure.code);
+            assert_eq!(failure, Some(FailureCode::Unsupported), "{src:?} {dst:?}");
+            assert_eq!(names(&bench.here.join("tree")), ["below", "only"]);
+            assert!(names(&bench.here.join("tree/below")).is_empty());
+            let only = std::fs::read(bench.here.join("tree/only")).unwrap();
+            assert_eq!(only, b"the only copy");
+        }
+    }
+    bench.queue.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_goes_though_what_it_led_to_was_moved_before_it() {
+    let bench = Bench::new().await;
+    std::fs::create_dir_all(bench.here.join("tree/sub")).unwrap();
+    std::fs::write(bench.here.join("tree/file"), "x").unwrap();
+    symlink("../file", bench.here.join("tree/sub/link")).unwrap();
+    let wanted = Start {
+        links: Links::Follow,
+        ..moving(bench.local("tree"), bench.remote("tree"))
+    };
+    let id = bench.queue.start(wanted).await.unwrap().remove(0).id;
+    let done = bench.queue.wait(&id).await.unwrap();
+    let end = (done.state, done.source_left);
+    assert_eq!(end, (State::Done, 0), "{:?}", done.failure);
+    assert!(!bench.here.join("tree").exists());
+    assert_eq!(
+        std::fs::read(bench.there.join("tree/sub/link")).unwrap(),
+        b"x"
+    );
+    bench.queue.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
