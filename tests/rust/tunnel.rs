@@ -79,6 +79,13 @@ fn a_port_that_nobody_announced_is_found_and_a_session_launched_again_keeps_its_
         refused.code == "port_busy" && refused.message.contains("in use by"),
         "{refused:?}"
     );
+
+    computer.gangway(&["logout"])?;
+    // What was made ready before is used up first.
+    eventually("a page that speaks of the login", PATIENCE, || {
+        let page = get(port, "/").ok();
+        Ok(page.filter(|page| page.contains("does not accept the login")))
+    })?;
     Ok(())
 }
 

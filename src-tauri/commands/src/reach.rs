@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant};
 
 use ::ssh::client::Connection;
 use client::protocol::api::gangway::capability;
@@ -55,16 +56,23 @@ impl Dial for Reach {
     }
 }
 
+/// So long a stream is used again and again: whoever has logged out is to get no further on one
+/// that was made before.
+const USED_FOR: Duration = Duration::from_secs(10);
+
 /// A stream that waits for its use.
-struct Waiting(ServiceStream);
+struct Waiting {
+    stream: ServiceStream,
+    since: Instant,
+}
 
 impl Held for Waiting {
     fn begin(&mut self) {
-        self.0.begin();
+        self.stream.begin();
     }
 
     fn again(&mut self) -> bool {
-        self.0.reuse()
+        self.since.elapsed() < USED_FOR && self.stream.reuse()
     }
 }
 
@@ -74,7 +82,7 @@ impl AsyncRead for Waiting {
         context: &mut TaskContext<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
@@ -84,18 +92,18 @@ impl AsyncWrite for Waiting {
         context: &mut TaskContext<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(
         mut self: Pin<&mut Self>,
         context: &mut TaskContext<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -206,7 +214,8 @@ impl Reach {
             async move { client.hold_service(&session, name, options).await }
         };
         let stream = self.wherever(target, connect).await?;
-        Ok(stream.map(|stream| Box::new(Waiting(stream)) as BoxHeld))
+        let since = Instant::now();
+        Ok(stream.map(|stream| Box::new(Waiting { stream, since }) as BoxHeld))
     }
 
     /// Connects to the session that a tunnel was made for, else to the one that was launched again

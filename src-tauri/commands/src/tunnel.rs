@@ -248,6 +248,7 @@ impl From<tunnel::Tunnel> for Tunnel {
             app: tunnel.target.service.label(),
             remote_port,
             id: tunnel.id,
+            profile: tunnel.target.profile,
             session: tunnel.target.session,
             session_name: tunnel.target.session_name,
             local_port: tunnel.local_port,

@@ -13,6 +13,8 @@ import { AtLoginOffer } from './AtLoginOffer';
 import styles from './shell.module.css';
 
 const LOOK_MS = 1_000;
+/** The profile of the engine on this computer. */
+const LOCAL_PROFILE = 'local';
 
 /** Every open tunnel with its port and what goes through it now; open, copy, close. */
 export function TunnelList() {
@@ -46,6 +48,8 @@ function TunnelRow({ tunnel }: { tunnel: Tunnel }) {
   const close = useAction('tunnel.close');
   const keep = useAction('tunnel.keep');
   const { id, url, last_error } = tunnel;
+  // Two managers may have sessions of the same name.
+  const elsewhere = tunnel.profile === LOCAL_PROFILE ? [] : [tunnel.profile];
   const failed = (thrown: unknown) => toast.failed(toFailure(thrown));
 
   const browse = () =>
@@ -61,7 +65,7 @@ function TunnelRow({ tunnel }: { tunnel: Tunnel }) {
     <div className={styles.tunnel}>
       <div className="truncate">
         <div className="truncate">
-          {tunnel.app} · {tunnel.session_name}
+          {[tunnel.app, tunnel.session_name, ...elsewhere].join(' · ')}
         </div>
         <small className="muted mono">
           127.0.0.1:{tunnel.local_port} · ↑{formatSize(tunnel.bytes_up)} ↓

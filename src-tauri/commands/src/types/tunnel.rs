@@ -29,6 +29,8 @@ pub enum TunnelState {
 pub struct Tunnel {
     /// Its id.
     pub id: String,
+    /// The profile whose manager knows the session.
+    pub profile: String,
     /// Id of the session.
     pub session: String,
     /// Name of the session when it was opened.

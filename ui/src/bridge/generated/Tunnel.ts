@@ -11,6 +11,10 @@ export type Tunnel = {
  */
 id: string, 
 /**
+ * The profile whose manager knows the session.
+ */
+profile: string, 
+/**
  * Id of the session.
  */
 session: string, 
