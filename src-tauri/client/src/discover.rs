@@ -94,9 +94,20 @@ async fn look(client: &Client) -> Result<Announcement, Error> {
             .get(http::header::LOCATION)
             .and_then(|target| target.to_str().ok())
             .and_then(|target| Url::parse(client.endpoint()).ok()?.join(target).ok());
+        let asked = Url::parse(client.endpoint()).ok();
+        let asked_host = asked.as_ref().and_then(Url::host_str);
         let host = target.as_ref().and_then(Url::host_str).map(str::to_owned);
-        return match host {
-            Some(host) if !client.endpoint().contains(&host) => not(Found::Redirect { host }),
+        return match (host, target) {
+            (Some(host), _) if Some(host.as_str()) != asked_host => not(Found::Redirect { host }),
+            // Many gateways lead from the one scheme to the other.
+            (Some(_), Some(target))
+                if target.scheme() == "https" && asked.is_some_and(|it| it.scheme() == "http") =>
+            {
+                Err(Error::WrongScheme {
+                    endpoint,
+                    speaks: "https",
+                })
+            }
             _ => not(Found::Other {
                 status: status.as_u16(),
             }),

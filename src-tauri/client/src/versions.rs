@@ -44,8 +44,23 @@ const FIRST_STATUSES: &[Status] = &[
 ];
 /// What 24.09 added to them.
 const MORE_STATUSES: &[Status] = &[Status::Prepared, Status::Creating];
+/// The year of the managers that know all others.
+const ALL_STATUSES: u32 = 26;
 /// The priority of a launch that says none.
 const USUAL_PRIORITY: i32 = 10;
+
+/// Whether a manager of the version `manager` (`25.13.2`), which speaks `spoken`, can filter by it. One
+/// whose version can't be read is taken for a new one.
+fn knows(status: Status, spoken: ApiVersion, manager: &str) -> bool {
+    if FIRST_STATUSES.contains(&status) {
+        return true;
+    }
+    if MORE_STATUSES.contains(&status) {
+        return spoken >= PRIORITY;
+    }
+    let year = manager.split('.').next().and_then(|year| year.parse().ok());
+    spoken >= MOUNT_IDS && year.is_none_or(|year: u32| year >= ALL_STATUSES)
+}
 
 impl Client {
     /// The version that both speak, asked for first if nobody has yet.
@@ -65,11 +80,8 @@ impl Client {
     /// Those of the statuses that the manager can filter by.
     pub(crate) async fn known(&self, statuses: &[Status]) -> Result<Vec<Status>, Error> {
         let spoken = self.spoken().await?;
-        let known = |status: &Status| {
-            FIRST_STATUSES.contains(status)
-                || spoken >= MOUNT_IDS
-                || (spoken >= PRIORITY && MORE_STATUSES.contains(status))
-        };
+        let manager = &self.announcement().await?.manager;
+        let known = |status: &Status| knows(*status, spoken, manager);
         Ok(statuses.iter().copied().filter(known).collect())
     }
 
@@ -122,5 +134,38 @@ impl Client {
             });
         }
         Ok(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_manager_is_asked_for_statuses_that_came_after_it() {
+        let (v23, v24, v25) = (
+            ApiVersion {
+                major: 7,
+                revision: 20230615,
+            },
+            PRIORITY,
+            MOUNT_IDS,
+        );
+        for (status, spoken, manager, known) in [
+            (Status::Running, v23, "23.9.10", true),
+            (Status::Prepared, v23, "23.9.10", false),
+            (Status::Prepared, v24, "24.9.0", true),
+            (Status::Reserved, v24, "24.9.0", false),
+            (Status::Creating, v25, "25.13.2", true),
+            (Status::Deprioritizing, v25, "25.13.2", false),
+            (Status::Rescheduling, v25, "26.9.6", true),
+            (Status::Preempted, v25, "newer than all", true),
+        ] {
+            assert_eq!(
+                knows(status, spoken, manager),
+                known,
+                "{status:?} {manager}"
+            );
+        }
     }
 }

@@ -143,12 +143,21 @@ fn finish(child: &mut Child, words: Option<&mut ChildStderr>) -> io::Result<()> 
     }
     let said = String::from_utf8_lossy(&said);
     let said = said.trim().trim_start_matches("gangway-runner: ");
-    // An operating system's number, so that it is taken for no fault of the image's.
     tracing::warn!(%status, said, "gangway-runner could not work on a tree");
-    Err(io::Error::from_raw_os_error(
-        rustix::io::Errno::PERM.raw_os_error(),
-    ))
+    // The words of `strerror`: the number is lost on the way.
+    if said.contains("No space left") || said.contains("quota exceeded") {
+        return Err(rustix::io::Errno::NOSPC.into());
+    }
+    Err(io::Error::other(Refused(match said {
+        "" => status.to_string(),
+        said => said.to_owned(),
+    })))
 }
+
+/// What `gangway-runner tree` said when it could not do its work: no fault of the image's.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refused(String);
 
 /// The archive of a layer that is being written. Its end comes only when it is whole.
 #[derive(Debug)]

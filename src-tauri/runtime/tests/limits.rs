@@ -149,7 +149,8 @@ async fn a_run_can_be_interrupted_and_dies_with_its_listener() {
     let mut stream = kernel
         .execute(order(
             "a",
-            "trap 'echo stopped; exit 9' INT; echo up; while :; do sleep 0.05; done",
+            // A shell that waits in the foreground may miss a signal between two commands.
+            "trap 'echo stopped; exit 9' INT; echo up; sleep 1000 >/dev/null 2>&1 & wait",
         ))
         .await
         .unwrap();

@@ -54,6 +54,20 @@ async fn what_is_no_manager_is_named() {
     let host = "login.hotel.example".to_owned();
     assert!(is(&error, &Found::Redirect { host }), "{error:?}");
 
+    let secured = serve(Router::new().fallback(async |request: Request| {
+        let host = request.headers()["host"].to_str().unwrap();
+        Redirect::permanent(&format!("https://{host}/"))
+    }));
+    let error = found(&typed(secured.await)).await.unwrap_err();
+    let speaks_https = matches!(
+        error,
+        Error::WrongScheme {
+            speaks: "https",
+            ..
+        }
+    );
+    assert!(speaks_https, "{error:?}");
+
     let other = serve(Router::new().fallback(async || StatusCode::NOT_FOUND)).await;
     let error = found(&typed(other)).await.unwrap_err();
     assert!(is(&error, &Found::Other { status: 404 }), "{error:?}");

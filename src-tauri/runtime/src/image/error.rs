@@ -4,6 +4,8 @@ use std::io;
 
 use rustix::io::Errno;
 
+use crate::trees::Refused;
+
 /// Why an image can't be had, unpacked or made.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
@@ -54,13 +56,14 @@ impl ImageError {
     pub(super) fn io<E: Into<io::Error>>(doing: &str) -> impl FnOnce(E) -> Self + '_ {
         move |source| {
             let source = source.into();
+            let refused = source.get_ref().is_some_and(|inner| inner.is::<Refused>());
             match source.raw_os_error().map(Errno::from_raw_os_error) {
                 Some(Errno::NOSPC | Errno::DQUOT) => Self::DiskFull,
-                Some(_) => Self::Io {
+                None if !refused => Self::Malformed(source.to_string()),
+                _ => Self::Io {
                     doing: doing.to_owned(),
                     source,
                 },
-                None => Self::Malformed(source.to_string()),
             }
         }
     }
@@ -69,5 +72,40 @@ impl ImageError {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Trees;
+
+    #[test]
+    fn what_the_runner_says_of_a_tree_reaches_the_reader() {
+        // Stands for a runner that can't do what it was told.
+        let folder = tempfile::tempdir().unwrap();
+        let runner = folder.path().join("runner");
+        for (words, shown) in [
+            ("no map of ids", "can't remove a layer: no map of ids"),
+            (
+                "No space left on device",
+                "the disk that holds the images is full",
+            ),
+        ] {
+            // Written by another process: one that this one begins meanwhile would hold it open.
+            let script = format!("cat >/dev/null\necho 'gangway-runner: {words}' >&2\nexit 1");
+            let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$0\" && chmod 755 \"$0\"";
+            let mut shell = std::process::Command::new("sh");
+            shell.args(["-c", write]).arg(&runner).arg(script);
+            assert!(shell.status().unwrap().success());
+            let trees = Trees::new(runner.clone(), None, None);
+            let packed = trees.pack(folder.path()).unwrap();
+            let ended = std::io::read_to_string(packed).unwrap_err();
+            let error = ImageError::io("remove a layer")(ended);
+            let source = std::error::Error::source(&error);
+            let chain = [Some(error.to_string()), source.map(ToString::to_string)];
+            let chain: Vec<String> = chain.into_iter().flatten().collect();
+            assert_eq!(chain.join(": "), shown);
+        }
     }
 }
