@@ -4,6 +4,7 @@ use std::net::UdpSocket;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use tests::home::Home;
 use tests::local_port::{get, get_at};
 use tests::repository;
@@ -81,6 +82,20 @@ async fn a_port_is_opened_forwarded_and_shown_to_others_from_the_window() -> Res
     window.gone("forward.dialog").await?;
     ensure!(get_at(ours, PORT + 1, "/")?.contains("from inside"));
     window.click("status.tunnels").await?;
-    window.screenshot(&picture("list")).await?;
+    window.whole_page(&picture("list")).await?;
+    window.click("status.tunnels").await?;
+    for (theme, language) in [("dark", "ko"), ("light", "ja")] {
+        let mut settings = home.gangway(&["call", "settings.get", "{}"])?;
+        settings["theme"] = json!(theme);
+        settings["language"] = json!(language);
+        home.gangway(&["call", "settings.set", &settings.to_string()])?;
+        window.client().refresh().await?;
+        let shown = format!("return document.documentElement.lang === '{language}'");
+        window.until("the language", &shown).await?;
+        window.click("drawer.port-forward").await?;
+        window.click("forward.open").await?;
+        let picture = picture(&format!("public-{theme}-{language}"));
+        window.whole_page(&picture).await?;
+    }
     window.close().await
 }

@@ -95,18 +95,8 @@ impl Tour {
     }
 
     async fn picture(&self, name: &str) -> Result<()> {
-        // What is still on its way (skeletons, texts of the manager) has come after two answers.
-        tokio::time::sleep(std::time::Duration::from_millis(900)).await;
         let file = self.folder.join(format!("{name}.png"));
-        self.window.screenshot(&file).await?;
-        let out = "const wide = document.documentElement;
-            return [wide.scrollWidth - wide.clientWidth, wide.scrollHeight - wide.clientHeight];";
-        let out = self.window.client().execute(out, Vec::new()).await?;
-        ensure!(
-            out == json!([0, 0]),
-            "{name} sticks out of the window: {out}"
-        );
-        Ok(())
+        self.window.whole_page(&file).await
     }
 }
 

@@ -62,18 +62,8 @@ impl Visit {
     }
 
     async fn picture(&self, name: &str) -> Result<()> {
-        // What is still on its way has come after two answers.
-        tokio::time::sleep(Duration::from_millis(900)).await;
         let file = self.pictures.join(format!("{name}.png"));
-        self.window.screenshot(&file).await?;
-        let out = "const wide = document.documentElement;
-            return [wide.scrollWidth - wide.clientWidth, wide.scrollHeight - wide.clientHeight];";
-        let out = self.window.client().execute(out, Vec::new()).await?;
-        ensure!(
-            out == json!([0, 0]),
-            "{name} sticks out of the window: {out}"
-        );
-        Ok(())
+        self.window.whole_page(&file).await
     }
 
     async fn place(&self, name: &str, place: &str, id: &str) -> Result<()> {

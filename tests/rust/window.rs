@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -308,6 +308,25 @@ impl Window {
             std::fs::create_dir_all(folder)?;
         }
         std::fs::write(file, self.client.screenshot().await?)?;
+        Ok(())
+    }
+
+    /// The same once what is on its way is there (skeletons, texts of the manager).
+    ///
+    /// # Errors
+    /// Those of [`Self::screenshot`]; when the page sticks out of the window.
+    pub async fn whole_page(&self, file: &Path) -> Result<()> {
+        // It has come after two answers.
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        self.screenshot(file).await?;
+        let out = "const wide = document.documentElement;
+            return [wide.scrollWidth - wide.clientWidth, wide.scrollHeight - wide.clientHeight];";
+        let out = self.client.execute(out, Vec::new()).await?;
+        ensure!(
+            out == json!([0, 0]),
+            "{} sticks out of the window: {out}",
+            file.display()
+        );
         Ok(())
     }
 

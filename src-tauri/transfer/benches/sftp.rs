@@ -59,17 +59,8 @@ impl Places for Sessions {
         _profile: &'a str,
         _place: &'a Place,
     ) -> BoxFuture<'a, Result<Arc<dyn Store>, StoreError>> {
-        let port = self.port;
-        let dial: transfer::Dial = Arc::new(move || {
-            async move {
-                let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
-                stream.set_nodelay(true)?;
-                Ok(Box::new(stream) as transfer::ByteStream)
-            }
-            .boxed()
-        });
         async move {
-            let store = SftpStore::reach(dial, self.login.clone()).await?;
+            let store = SftpStore::reach(relay::dial(self.port), self.login.clone()).await?;
             Ok(Arc::new(store) as Arc<dyn Store>)
         }
         .boxed()

@@ -55,15 +55,25 @@ pub(crate) async fn refuse(
     }
     let looks = look_in.iter().map(|folder| async {
         let seen = name::join(folder, &mark_name);
-        context.dst.stat(&seen, false).await.is_ok()
+        match context.dst.stat(&seen, false).await {
+            Ok(_) => Ok(true),
+            // No answer is not a no.
+            Err(error) if error.retry => Err(failed(folder)(error)),
+            Err(_) => Ok(false),
+        }
     });
-    let seen = join_all(looks).await.into_iter().any(|seen| seen);
+    let seen: Vec<Result<bool, Stop>> = join_all(looks).await;
     context
         .src
         .remove_dir(&mark)
         .await
         .map_err(failed(&at.src))?;
-    if seen { Err(same(at)) } else { Ok(()) }
+    for seen in seen {
+        if seen? {
+            return Err(same(at));
+        }
+    }
+    Ok(())
 }
 
 /// A path, and all folders that it lies in.

@@ -11,12 +11,11 @@ use runtime::RuntimeError;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{RETRY, Work, insist};
+use super::{RETRY, Work, insist, look};
 use crate::app::session::chain;
 use crate::app::transition::advance;
 use crate::error::Problem;
 use crate::state::App;
-use crate::store;
 use crate::store::kernel::Kernel as KernelRow;
 use crate::store::session::Session;
 
@@ -140,14 +139,7 @@ where
     F: AsyncFn(&App, &[KernelRow]) -> Result<(), RuntimeError>,
 {
     loop {
-        let found = insist(app, |app| async move {
-            let look = move |db: &_| -> Result<_, Problem> {
-                let session = store::session::get(db, id)?;
-                Ok((session, store::kernel::of_session(db, id)?))
-            };
-            app.store.read(look).await
-        });
-        let Some((Some(session), rows)) = found.await else {
+        let Some((session, rows)) = look(app, id).await else {
             return false;
         };
         if session.status.is_terminal() || session.status == SessionStatus::Terminating {

@@ -27,6 +27,7 @@ pub(crate) use watch::AGAINST_WILL;
 
 use crate::error::Problem;
 use crate::state::App;
+use crate::store::{self, kernel::Kernel as KernelRow, session::Session};
 
 /// How long a reconciler sleeps when nobody rings: only what no event announces waits for this.
 const IDLE: Duration = Duration::from_secs(30);
@@ -117,6 +118,20 @@ where
             () = work.app.stop.cancelled() => return,
         }
     }
+}
+
+/// A session and its kernels as they are written down now. `None` when there is no such session, or
+/// the engine stops.
+async fn look(app: &App, id: Uuid) -> Option<(Session, Vec<KernelRow>)> {
+    let found = insist(app, |app| async move {
+        let look = move |db: &_| -> Result<_, Problem> {
+            let session = store::session::get(db, id)?;
+            Ok((session, store::kernel::of_session(db, id)?))
+        };
+        app.store.read(look).await
+    });
+    let (session, kernels) = found.await?;
+    Some((session?, kernels))
 }
 
 /// Tries until it succeeds: for what has happened already and only has to be written down. `None`

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use protocol::session::{Event, SessionStatus};
 use uuid::Uuid;
 
-use super::{IDLE, InHand, RETRY, Work, failure, insist, stop, watch};
+use super::{IDLE, InHand, RETRY, Work, failure, look, stop, watch};
 use crate::app::session::chain;
 use crate::app::transition::advance;
 use crate::error::Problem;
@@ -67,14 +67,7 @@ async fn later(work: Work, id: Uuid, in_hand: InHand) {
             () = app.stop.cancelled() => break,
         }
         pause = (pause * 2).min(IDLE);
-        let found = insist(app, |app| async move {
-            let look = move |db: &_| -> Result<_, Problem> {
-                let session = store::session::get(db, id)?;
-                Ok((session, store::kernel::of_session(db, id)?))
-            };
-            app.store.read(look).await
-        });
-        let Some((Some(session), rows)) = found.await else {
+        let Some((session, rows)) = look(app, id).await else {
             break;
         };
         if session.status.is_terminal() || session.status == SessionStatus::Pending {

@@ -76,16 +76,7 @@ impl Places for Sessions {
             if left.is_ok() {
                 return Err(StoreError::unreachable("the link is down"));
             }
-            let port = self.port;
-            let dial: transfer::Dial = Arc::new(move || {
-                async move {
-                    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
-                    stream.set_nodelay(true)?;
-                    Ok(Box::new(stream) as transfer::ByteStream)
-                }
-                .boxed()
-            });
-            let store = SftpStore::reach(dial, self.login.clone()).await?;
+            let store = SftpStore::reach(relay::dial(self.port), self.login.clone()).await?;
             Ok(Arc::new(store) as Arc<dyn Store>)
         }
         .boxed()

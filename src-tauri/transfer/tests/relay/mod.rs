@@ -14,6 +14,17 @@ use tokio::time::Instant;
 /// Pieces on their way in one direction; enough for 50 ms at more than 1 GB/s.
 const ON_THE_WAY: usize = 2048;
 
+/// Opens connections to a port of this computer.
+pub(crate) fn dial(port: u16) -> transfer::Dial {
+    Arc::new(move || {
+        Box::pin(async move {
+            let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as transfer::ByteStream)
+        })
+    })
+}
+
 /// The relay; its connections end with it.
 pub(crate) struct Relay {
     pub(crate) port: u16,
