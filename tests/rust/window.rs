@@ -48,6 +48,15 @@ impl Window {
         Self::app_at(home, &program("gangway-desktop")).await
     }
 
+    /// Opens the desktop app as the desktop does for a link that was clicked.
+    ///
+    /// # Errors
+    /// When the driver or the app does not start.
+    pub async fn app_for(home: &Home, link: &str) -> Result<Self> {
+        let program = program("gangway-desktop");
+        Self::open(home, json!({"binary": program, "args": [link]})).await
+    }
+
     /// Opens a desktop app that is installed somewhere else.
     ///
     /// # Errors

@@ -97,6 +97,7 @@ export const ids = {
     close: 'drawer.close',
     status: 'drawer.status',
     name: 'drawer.name',
+    link: 'drawer.link',
     nameField: 'drawer.name-field',
     rename: 'drawer.rename',
     tab: (tab: string) => `drawer.tab.${tab}`,

@@ -8,6 +8,7 @@ mod bridge;
 mod calls;
 mod host;
 mod leave;
+mod link;
 mod tray;
 mod update;
 mod window;
@@ -64,6 +65,7 @@ fn build() -> tauri::Result<App> {
     let mut builder = tauri::Builder::default();
     if std::env::var_os(MULTI_INSTANCE).is_none() {
         // Before all others, so that a second copy ends before it has touched anything.
+        // The link of a second copy reaches `link::follow` by itself.
         builder = builder.plugin(tauri_plugin_single_instance::init(|app, _, _| {
             window::show(app)
         }));
@@ -71,6 +73,7 @@ fn build() -> tauri::Result<App> {
     // Not whether it was visible: a window that was hidden while a transfer ran comes back.
     let kept = StateFlags::all() & !StateFlags::VISIBLE;
     builder
+        .plugin(tauri_plugin_deep_link::init())
         .plugin(tauri_plugin_dialog::init())
         .plugin(
             tauri_plugin_opener::Builder::new()
@@ -110,7 +113,8 @@ fn set_up(app: &AppHandle) -> Result<()> {
     table.begin_run();
     app.manage(table);
     app.manage(words);
-    window::open(app)?;
+    window::open(app, link::first(app))?;
+    link::follow(app);
     if let Err(error) = tray::build(app, words) {
         tracing::info!(%error, "no icon in the panel");
     }

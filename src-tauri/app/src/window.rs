@@ -2,22 +2,25 @@
 //! pages.
 
 use tauri::webview::NewWindowResponse;
-use tauri::{AppHandle, Emitter, Manager, Url, WebviewWindow, WebviewWindowBuilder};
+use tauri::{AppHandle, Emitter, Manager, Url, WebviewUrl, WebviewWindow, WebviewWindowBuilder};
 
 use crate::calls::Calls;
 
 /// Label of the window in configuration and capabilities.
 pub(crate) const MAIN: &str = "main";
 
-/// Opens the main window as `tauri.conf.json` describes it.
-pub(crate) fn open(app: &AppHandle) -> tauri::Result<WebviewWindow> {
+/// Opens the main window as `tauri.conf.json` describes it, at one of the page's own places.
+pub(crate) fn open(app: &AppHandle, place: Option<String>) -> tauri::Result<WebviewWindow> {
     let configured = app
         .config()
         .app
         .windows
         .iter()
         .find(|window| window.label == MAIN);
-    let configured = configured.cloned().unwrap_or_default();
+    let mut configured = configured.cloned().unwrap_or_default();
+    if let Some(place) = place {
+        configured.url = WebviewUrl::App(format!("index.html{place}").into());
+    }
     let development = app
         .config()
         .build

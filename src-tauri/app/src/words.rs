@@ -11,6 +11,7 @@ pub(crate) struct Words {
     pub(crate) goes_on: &'static str,
     pub(crate) goes_on_minimised: &'static str,
     pub(crate) nothing: &'static str,
+    pub(crate) bad_link: &'static str,
     pub(crate) quit_question: &'static str,
     pub(crate) keep_going: &'static str,
     pub(crate) stop_everything: &'static str,
@@ -28,6 +29,8 @@ const ENGLISH: Words = Words {
     goes_on_minimised: "Gangway goes on while this is under way. Your desktop shows no icons of \
                         programs in its panel, so the window was minimised.",
     nothing: "Nothing under way",
+    bad_link: "This link leads nowhere. Links of Gangway name a session, a data folder or a page, \
+               for example gangway://session/… or gangway://settings.",
     quit_question: "This is still under way. What should become of it?",
     keep_going: "Keep it going",
     stop_everything: "Stop it and quit",
@@ -45,6 +48,8 @@ const KOREAN: Words = Words {
     goes_on_minimised: "아래 작업이 진행되는 동안 Gangway는 계속 실행됩니다. 이 데스크톱의 패널에는 \
                         프로그램 아이콘이 표시되지 않으므로 창을 최소화했습니다.",
     nothing: "진행 중인 작업 없음",
+    bad_link: "이 링크는 열 수 없습니다. Gangway 링크는 세션, 데이터 폴더 또는 페이지를 가리킵니다. \
+               예: gangway://session/…, gangway://settings.",
     quit_question: "아직 진행 중인 작업이 있습니다. 어떻게 할까요?",
     keep_going: "계속 진행",
     stop_everything: "중지하고 종료",
@@ -62,6 +67,8 @@ const JAPANESE: Words = Words {
     goes_on_minimised: "次の作業が続いている間、Gangway は動き続けます。このデスクトップのパネルには\
                         プログラムのアイコンが表示されないため、ウィンドウを最小化しました。",
     nothing: "進行中の作業はありません",
+    bad_link: "このリンクは開けません。Gangway のリンクはセッション、データフォルダー、ページの\
+               いずれかを指します。例: gangway://session/…、gangway://settings",
     quit_question: "まだ進行中の作業があります。どうしますか？",
     keep_going: "続ける",
     stop_everything: "中止して終了",

@@ -5,6 +5,7 @@ import { formatDateTime } from '@/format/date';
 import { formatNumber } from '@/format/number';
 import { formatSize } from '@/format/size';
 import { Ago, CopyButton, Elapsed, Facts, Section } from '@/kit';
+import { ids } from '@/testids';
 import { Notices } from './Notices';
 import { StatsPanel } from './StatsPanel';
 import styles from './session.module.css';
@@ -16,6 +17,9 @@ function slotText(name: string, amount: string): string {
   if (!Number.isFinite(value)) return amount;
   return BYTE_SLOTS.has(name) ? formatSize(value) : formatNumber(value, 2);
 }
+
+/** Opens this session in the app of whoever follows it and may see the session. */
+const linkTo = (session: Session) => `gangway://session/${session.id}`;
 
 export function Overview({ session }: { session: Session }) {
   const { t } = useTranslation();
@@ -62,6 +66,15 @@ export function Overview({ session }: { session: Session }) {
               <span key="id" className={styles.id}>
                 <code className="truncate">{session.id}</code>
                 <CopyButton text={session.id} />
+              </span>,
+            ],
+            [
+              t('session.fact.link'),
+              <span key="link" className={styles.id}>
+                <code className="truncate" data-testid={ids.drawer.link}>
+                  {linkTo(session)}
+                </code>
+                <CopyButton text={linkTo(session)} />
               </span>,
             ],
           ]}
