@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -21,6 +21,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Chromium {
     client: Client,
+    port: u16,
     _driver: Running,
 }
 
@@ -73,6 +74,7 @@ impl Chromium {
             .context("chromium did not start")?;
         Ok(Self {
             client,
+            port,
             _driver: driver,
         })
     }
@@ -113,6 +115,47 @@ impl Chromium {
             Some(error) => bail!("the page's script failed: {error}"),
             None => Ok(answer["value"].clone()),
         }
+    }
+
+    /// A command of the browser's own protocol, for what drivers have no word for.
+    ///
+    /// # Errors
+    /// When the browser refuses it.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Result<()> {
+        let id = self.client.session_id().await?.context("no session")?;
+        let port = self.port;
+        let address = format!("http://127.0.0.1:{port}/session/{id}/goog/cdp/execute");
+        let body = json!({"cmd": command, "params": parameters}).to_string();
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let request = client
+            .post(address)
+            .header("Content-Type", "application/json");
+        let answer = request.body(body).send().await?;
+        let status = answer.status();
+        ensure!(status.is_success(), "{command}: {}", answer.text().await?);
+        Ok(())
+    }
+
+    /// What an input method shows while a word is not decided yet, as after one more key.
+    ///
+    /// # Errors
+    /// When nothing on the page takes text.
+    pub async fn compose(&self, text: &str) -> Result<()> {
+        // Keys that an input method takes are told to the page as this one.
+        let key = json!({"type": "rawKeyDown", "key": "Process", "windowsVirtualKeyCode": 229});
+        self.devtools("Input.dispatchKeyEvent", key).await?;
+        let end = text.encode_utf16().count();
+        let shown = json!({"text": text, "selectionStart": end, "selectionEnd": end});
+        self.devtools("Input.imeSetComposition", shown).await
+    }
+
+    /// The word is decided.
+    ///
+    /// # Errors
+    /// When nothing on the page takes text.
+    pub async fn decide(&self, text: &str) -> Result<()> {
+        self.devtools("Input.insertText", json!({ "text": text }))
+            .await
     }
 
     /// Asks the page again and again until `ask` has an answer. A failed question is asked again:

@@ -7,8 +7,11 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use tests::chromium::Chromium;
+use tests::computer::Computer;
 use tests::home::Home;
-use tests::process::run;
+use tests::process::{Running, eventually, run};
 use tests::repository;
 use tests::window::{PATIENCE, Window};
 
@@ -256,6 +259,69 @@ async fn copying_pasting_searching_and_other_scripts() -> Result<()> {
         .await?;
     ensure!(opened == "https://example.org/a?b=c", "{opened}");
     window.close().await
+}
+
+/// Through an input method, as its steps reach the page: what is not decided yet is shown and not
+/// sent, and each word arrives once and whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn korean_and_japanese_through_an_input_method() -> Result<()> {
+    let computer = Computer::logged_in()?;
+    let id = computer.launch(SESSION, &[])?;
+    let mut server = computer.command(&["ui"]);
+    let _server = Running::start(server.stdout(Stdio::null()).stderr(Stdio::null()))?;
+    let address = eventually("the browser to be asked", PATIENCE, || {
+        Ok(computer.home().opened_in_browser())
+    })?;
+    let browser = Chromium::open(computer.home()).await?;
+    browser.client().goto(&address).await?;
+    browser.css("[data-testid=\"nav.sessions\"]").await?;
+    let go = "location.hash = given[0]";
+    let place = format!("/sessions?open={id}&tab=terminal");
+    browser.script(go, vec![json!(place)]).await?;
+    let terminal = browser.css(OPEN).await?;
+    terminal.send_keys("cat > words\n").await?;
+    eventually("cat to wait for words", PATIENCE, || {
+        Ok(computer.ok(SESSION, "test -e words").is_ok().then_some(()))
+    })?;
+
+    // Two syllables; the first is decided by the key that begins the second.
+    for step in ["ㅎ", "하", "한"] {
+        browser.compose(step).await?;
+    }
+    let shown = "return document.querySelector('.composition-view.active')?.textContent ?? ''";
+    browser
+        .eventually("the syllable that is not decided", async || {
+            let text = browser.script(shown, Vec::new()).await?;
+            Ok((text == "한").then_some(()))
+        })
+        .await?;
+    let pictures = repository::root().join("target/screenshots/terminal");
+    browser
+        .screenshot(&pictures.join("input-method.png"))
+        .await?;
+    browser.decide("한").await?;
+    for step in ["ㄱ", "그", "글"] {
+        browser.compose(step).await?;
+    }
+    browser.decide("글").await?;
+    // Kana that become three Chinese characters, a key of its own at once after them.
+    for step in ["に", "にほ", "にほん", "にほんご", "日本語"] {
+        browser.compose(step).await?;
+    }
+    browser.decide("日本語").await?;
+    browser.css(OPEN).await?.send_keys("!\n").await?;
+    browser
+        .css(OPEN)
+        .await?
+        .send_keys("\u{e009}d\u{e000}")
+        .await?;
+    let mut last = String::new();
+    let arrived = eventually("the words in the shell", PATIENCE, || {
+        last = computer.ok(SESSION, "cat words")?;
+        Ok((last == "한글日本語!").then_some(()))
+    });
+    arrived.with_context(|| format!("the shell got {last:?}"))?;
+    browser.close().await
 }
 
 /// 100 MB at full speed: the window answers all the time, and Ctrl-C is heard.

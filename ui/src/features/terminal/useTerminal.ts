@@ -4,6 +4,7 @@ import { WebLinksAddon } from '@xterm/addon-web-links';
 import { Terminal } from '@xterm/xterm';
 import { useEffect, useRef, useState } from 'react';
 import { call, Failure, stream } from '@/bridge';
+import { attachInputMethod } from './inputMethod';
 import { attachKeys } from './keys';
 import type { TerminalRecord } from './terminals';
 import { terminalTheme } from './theme';
@@ -79,6 +80,7 @@ export function useTerminal({ session, record, active, turn, ...events }: Option
     fit.fit();
     tools.current = { terminal, search, fit };
     attachKeys(terminal, () => told.current.onSearch());
+    const detachInputMethod = attachInputMethod(terminal, element);
     // Journeys read the screen from here: what is drawn on a canvas can't be read from the page.
     Object.assign(element, { terminal });
 
@@ -177,6 +179,7 @@ export function useTerminal({ session, record, active, turn, ...events }: Option
       window.clearTimeout(settling);
       watch.disconnect();
       themes.disconnect();
+      detachInputMethod();
       typed.dispose();
       titled.dispose();
       resized.dispose();
