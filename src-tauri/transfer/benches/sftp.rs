@@ -1,4 +1,4 @@
-//! Transfers beside the tools that people use, all against the same OpenSSH server on loopback.
+//! Transfers beside the tools that people use, all against the same server on loopback.
 //!
 //! `cargo bench -p transfer [-- NAME=VALUE…]` prints a Markdown table: medians over interleaved
 //! rounds, and ratios to `sftp` inside each round, of time and of the client's processor time. A
@@ -15,6 +15,7 @@
 //! | `tools` | all that are installed | `sftp,scp,rsync,rclone` |
 //! | `folder` | `/dev/shm` | where the files lie |
 //! | `tasks` | `put,get,putdir,getdir` | |
+//! | `server` | `openssh` | `no-limits`: OpenSSH's without `limits@openssh.com`; `dropbear` |
 //! | `port`, `user`, `key`, `host_key` | a server of our own | another server: port, login name, files of its keys |
 #![allow(
     clippy::unwrap_used,
@@ -103,7 +104,12 @@ fn main() {
 
 async fn run(wanted: &Wanted) {
     let (mebibytes, files) = (wanted.number("mib", 1024), wanted.number("files", 5000));
-    let sshd = Sshd::start("");
+    let sshd = match wanted.0.get("server").map(String::as_str) {
+        None | Some("openssh") => Sshd::start(""),
+        Some("no-limits") => Sshd::with_sftp_arguments("-P limits"),
+        Some("dropbear") => Sshd::dropbear(),
+        Some(other) => panic!("no server {other:?}"),
+    };
     let memory = Path::new("/dev/shm");
     let folder = match wanted.0.get("folder") {
         Some(folder) => tempfile::tempdir_in(folder),
@@ -137,6 +143,9 @@ async fn run(wanted: &Wanted) {
         .filter(|tool| wanted.has("tools", tool.name) && tool.is_there())
         .collect();
 
+    for tool in TOOLS.iter().filter(|tool| !tool.is_there()) {
+        println!("{} is not installed, and is left out.\n", tool.name);
+    }
     println!("| task | tool | rate | × sftp | client CPU s | × sftp |\n|---|---|---|---|---|---|");
     for (task, up, folder) in [
         ("put", true, false),

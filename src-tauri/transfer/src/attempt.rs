@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt};
+
 use crate::alias;
-use crate::copy::{Context, Stop};
+use crate::copy::{Context, Stop, failed};
 use crate::drive::End;
 use crate::item::{FailureCode, Location, Place, State};
 use crate::moved::Source;
@@ -106,6 +108,8 @@ async fn remove(
     if !lock(&work.row).copied {
         if context.dst_is_local {
             on_disk(at.dst.clone()).await;
+        } else {
+            on_far_disk(context, source, at).await.map_err(End::Stop)?;
         }
         shared.save_moved(work).await.map_err(End::Db)?;
         shared
@@ -128,6 +132,31 @@ async fn on_disk(path: String) {
     if !matches!(written, Ok(Ok(()))) {
         tracing::warn!(?written, "copies may not be on the disk yet");
     }
+}
+
+/// The same at the other end, which may lose its power as well. A server that has no word for it
+/// is trusted to write in its own time.
+async fn on_far_disk(context: &Context, source: &Source, at: &Placement) -> Result<(), Stop> {
+    let at_once = context.dst.capabilities().parallel_files.max(1);
+    let mut asked = stream::iter(source.files_at(&at.dst))
+        .map(|path| async move {
+            let synced = context.dst.sync(&path).await;
+            synced.map_err(|error| (path, error))
+        })
+        .buffer_unordered(at_once);
+    while let Some(synced) = asked.next().await {
+        match synced {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::debug!(at.dst, "whether copies are on the far disk is not known");
+                return Ok(());
+            }
+            // Removed by somebody there: its source will stay.
+            Err((_, error)) if error.code == FailureCode::NotFound && !error.retry => {}
+            Err((path, error)) => return Err(failed(&path)(error)),
+        }
+    }
+    Ok(())
 }
 
 /// The file system that holds `path`, and no other, which may not answer.

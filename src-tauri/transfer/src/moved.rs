@@ -119,6 +119,15 @@ impl Source {
         lock(&self.moved.0).all.get(self.below(path)?).cloned()
     }
 
+    /// Where the files that were copied are when `self.top` has become `top`.
+    pub(crate) fn files_at(&self, top: &str) -> Vec<String> {
+        let top = top.trim_end_matches('/');
+        let is_file = |what: &What| matches!(what, What::File { .. });
+        let table = lock(&self.moved.0);
+        let files = table.all.iter().filter(|(_, what)| is_file(what));
+        files.map(|(below, _)| format!("{top}{below}")).collect()
+    }
+
     fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
         let path = path.trim_end_matches('/');
         let below = path.strip_prefix(self.top.trim_end_matches('/'))?;

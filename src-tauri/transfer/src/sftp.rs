@@ -325,6 +325,15 @@ impl Store for SftpStore {
         .boxed()
     }
 
+    fn sync<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        async move {
+            let none = Attributes::default();
+            let file = self.sftp.open(&self.path(path), Open::Read, &none).await?;
+            Ok(file.sync().await?)
+        }
+        .boxed()
+    }
+
     fn sha256<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<[u8; 32]>, StoreError>> {
         async move {
             let quoted = self.path(path).replace('\'', "'\\''");

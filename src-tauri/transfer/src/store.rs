@@ -112,6 +112,12 @@ pub trait Store: Send + Sync {
         modified: Option<Timestamp>,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// Waits until a file is on the disk of the store, so that a power cut there does not take it.
+    /// `false`: the store can't tell, or sees to it by itself.
+    fn sync<'a>(&'a self, _path: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        async { Ok(false) }.boxed()
+    }
+
     /// SHA-256 of a file, worked out where the file is; `None` when that can't be done there.
     fn sha256<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Option<[u8; 32]>, StoreError>>;
 }

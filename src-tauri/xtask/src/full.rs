@@ -21,6 +21,26 @@ const PROGRAMS: &[&str] = &[
 const BENCHES: &[(&str, &[&str])] = &[
     ("sftp", &["mib=512", "files=2000", "rounds=3"]),
     ("sftp", &["delay=25", "mib=128", "files=100", "rounds=2"]),
+    (
+        "sftp",
+        &[
+            "server=no-limits",
+            "mib=256",
+            "files=1000",
+            "rounds=3",
+            "tools=sftp",
+        ],
+    ),
+    (
+        "sftp",
+        &[
+            "server=dropbear",
+            "mib=256",
+            "files=1000",
+            "rounds=3",
+            "tools=sftp",
+        ],
+    ),
     ("tunnel", &["--mib", "512", "--rounds", "3"]),
     ("pump", &["1024", "5"]),
     ("cycle", &["25"]),

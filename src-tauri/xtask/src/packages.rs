@@ -34,6 +34,11 @@ const TEST: &[&str] = &[
     "chromium-driver",
     "curl",
     "docker-registry",
+    "dropbear-bin",
+    "fcitx5",
+    "fcitx5-anthy",
+    "fcitx5-frontend-gtk3",
+    "fcitx5-hangul",
     "gdb",
     "git",
     "iptables",
@@ -49,14 +54,15 @@ const TEST: &[&str] = &[
     "runc",
 ];
 
-/// What the long tests compile in a session (code-server's own parts), and what the pictures of
-/// every page in Korean and Japanese are drawn with.
+/// What the long tests compile in a session (code-server's own parts), what the pictures of every
+/// page in Korean and Japanese are drawn with, and one more peer of the benches.
 const FULL: &[&str] = &[
     "fonts-noto-cjk",
     "libkrb5-dev",
     "libsecret-1-dev",
     "libx11-dev",
     "libxkbfile-dev",
+    "rclone",
 ];
 
 /// How much of the list is wanted.

@@ -1,4 +1,4 @@
-//! An OpenSSH server of our own on a loopback port, with keys made for the test.
+//! An OpenSSH or Dropbear server of our own on a loopback port, with keys made for the test.
 
 use std::net::{TcpListener, TcpStream as StdStream};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,27 @@ pub(crate) struct Sshd {
 impl Sshd {
     /// Starts a server and waits until it answers. `extra` is added to its configuration.
     pub(crate) fn start(extra: &str) -> Self {
+        Self::with_sftp(|_| "internal-sftp".to_owned(), extra)
+    }
+
+    /// The same with another program for SFTP: OpenSSH's own with more arguments. What it says of
+    /// its work is in [`Self::sftp_log`].
+    pub(crate) fn with_sftp_arguments(arguments: &str) -> Self {
+        let program = |folder: &Path| {
+            let (file, log) = (folder.join("sftp"), folder.join("sftp-log"));
+            let script = format!(
+                "#!/bin/sh\nexec /usr/lib/openssh/sftp-server -e {arguments} 2>>'{}'\n",
+                log.display()
+            );
+            std::fs::write(&file, script).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(&file, mode).unwrap();
+            file.display().to_string()
+        };
+        Self::with_sftp(program, "")
+    }
+
+    fn with_sftp(sftp: impl FnOnce(&Path) -> String, extra: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let host = PrivateKey::from_seed(&rand::random());
@@ -29,15 +50,12 @@ impl Sshd {
         std::fs::write(at("authorized_keys"), key.public().line()).unwrap();
         // As root, sshd wants its empty folder.
         let _ = std::fs::create_dir_all("/run/sshd");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
+        let sftp = sftp(folder.path());
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\n\
              StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\n\
-             PasswordAuthentication no\nMaxStartups 200\nSubsystem sftp internal-sftp\n{extra}\n",
+             PasswordAuthentication no\nMaxStartups 200\nSubsystem sftp {sftp}\n{extra}\n",
             at("host_key").display(),
             at("authorized_keys").display(),
         );
@@ -56,13 +74,66 @@ impl Sshd {
             server,
             folder,
         };
+        sshd.answering()
+    }
+
+    /// Starts Dropbear, with OpenSSH's program for SFTP, as small systems have it. It looks for
+    /// keys in the home of whoever logs in, so it is shown another home.
+    pub(crate) fn dropbear() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let key = PrivateKey::from_seed(&rand::random());
+        key.write(&at("id")).unwrap();
+        std::fs::create_dir_all(at("home/.ssh")).unwrap();
+        std::fs::write(at("home/.ssh/authorized_keys"), key.public().line()).unwrap();
+        let made = Command::new("dropbearkey")
+            .args(["-t", "ed25519", "-f"])
+            .arg(at("host_key"))
+            .output()
+            .expect("dropbear-bin is installed");
+        let made = String::from_utf8(made.stdout).unwrap();
+        let line = made.lines().find(|line| line.starts_with("ssh-ed25519"));
+        let host_key = PublicKey::parse(line.unwrap()).unwrap();
+        let port = free_port();
+        let home = std::env::home_dir().unwrap();
+        let mut command = Command::new("bwrap");
+        command.args(["--die-with-parent", "--dev-bind", "/", "/", "--bind"]);
+        command.arg(at("home")).arg(home);
+        if user() == "root" {
+            // It may change its user and groups, as it does for others.
+            command.args(["--cap-add", "ALL"]);
+        }
+        command.args(["dropbear", "-F", "-E", "-s", "-m", "-r"]);
+        command.arg(at("host_key")).arg("-P").arg(at("pid"));
+        command.arg("-p").arg(format!("127.0.0.1:{port}"));
+        let server = command
+            .stdin(Stdio::null())
+            .stderr(std::fs::File::create(at("log")).unwrap())
+            .spawn()
+            .expect("bubblewrap is installed");
+        let sshd = Self {
+            port,
+            key,
+            host_key,
+            server,
+            folder,
+        };
+        sshd.answering()
+    }
+
+    fn answering(self) -> Self {
         for _ in 0..200 {
-            if StdStream::connect(("127.0.0.1", port)).is_ok() {
-                return sshd;
+            if StdStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return self;
             }
             std::thread::sleep(Duration::from_millis(25));
         }
-        panic!("sshd does not answer: {}", sshd.log());
+        panic!("the server does not answer: {}", self.log());
+    }
+
+    /// What the program for SFTP has said.
+    pub(crate) fn sftp_log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("sftp-log")).unwrap_or_default()
     }
 
     /// A folder for the test's files.
@@ -104,6 +175,11 @@ impl Drop for Sshd {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 pub(crate) fn user() -> String {

@@ -14,7 +14,11 @@ const AGAIN: u64 = 8 << 20;
 const HANDSHAKE: u64 = 256 << 10;
 
 /// A queue that reaches its session through a relay.
-async fn through(bench: &Bench, delay: Duration, silence: Duration) -> (Queue, Relay, Still) {
+pub(crate) async fn through(
+    bench: &Bench,
+    delay: Duration,
+    silence: Duration,
+) -> (Queue, Relay, Still) {
     bench.queue.close().await;
     let (relay, still) = Relay::start(bench.sshd.port, delay).await;
     let sessions = Arc::new(Sessions::new(bench.sshd.login(), relay.port));
@@ -25,7 +29,7 @@ async fn through(bench: &Bench, delay: Duration, silence: Duration) -> (Queue, R
     )
 }
 
-async fn until_bytes(queue: &Queue, id: &str, bytes: u64) {
+pub(crate) async fn until_bytes(queue: &Queue, id: &str, bytes: u64) {
     let mut changes = queue.subscribe();
     while queue.get(id).unwrap().bytes < bytes {
         let _ = changes.recv().await;

@@ -18,6 +18,7 @@ mod kill;
 mod link;
 mod moves;
 mod order;
+mod peers;
 mod resume;
 
 use std::path::{Path, PathBuf};
@@ -118,7 +119,10 @@ impl Bench {
     }
 
     async fn failing(failures: u32) -> Self {
-        let sshd = Sshd::start("");
+        Self::at(Sshd::start(""), failures).await
+    }
+
+    async fn at(sshd: Sshd, failures: u32) -> Self {
         let (here, there) = (sshd.folder().join("here"), sshd.folder().join("there"));
         std::fs::create_dir(&here).unwrap();
         std::fs::create_dir(&there).unwrap();

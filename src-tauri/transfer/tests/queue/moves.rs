@@ -7,6 +7,7 @@ use std::time::Duration;
 use transfer::{FailureCode, Links, Location, Overwrite, Start, State};
 
 use crate::kill::process;
+use crate::sshd::Sshd;
 use crate::{Bench, names, noise, open, start};
 
 fn moving(src: Location, dst: Location) -> Start {
@@ -258,4 +259,47 @@ fn count(folder: &Path) -> usize {
             _ => 0,
         })
         .sum()
+}
+
+/// A power cut at the other end, right after the move, must not take what is nowhere else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_source_goes_when_the_copy_is_on_the_far_disk() {
+    const FILES: usize = 30;
+    let bench = Bench::at(Sshd::with_sftp_arguments("-l VERBOSE"), 0).await;
+    let tree = bench.there.join("tree");
+    std::fs::create_dir_all(tree.join("below")).unwrap();
+    for file in 0..FILES {
+        let content = noise(file * 1000, file as u64);
+        std::fs::write(tree.join(format!("below/f{file}")), content).unwrap();
+    }
+    let wanted = moving(bench.remote("tree"), bench.remote("moved"));
+    let id = bench.queue.start(wanted).await.unwrap().remove(0).id;
+    let done = bench.queue.wait(&id).await.unwrap();
+    assert_eq!(done.state, State::Done, "{:?}", done.failure);
+    assert_eq!(names(&bench.there.join("moved/below")).len(), FILES);
+    assert!(!tree.exists());
+    let log = bench.sshd.sftp_log();
+    let lines = || log.lines().enumerate();
+    let synced: Vec<usize> = lines()
+        .filter(|(_, line)| line.contains("fsync") && line.contains("/moved/below/f"))
+        .map(|(at, _)| at)
+        .collect();
+    let removed = lines().find(|(_, line)| line.contains("remove") && line.contains("/tree/"));
+    let (removed, _) = removed.expect("the source was removed");
+    assert_eq!(synced.len(), FILES, "{log}");
+    assert!(synced.iter().all(|at| *at < removed), "{log}");
+    bench.queue.close().await;
+}
+
+/// Where the server has no word for it, a move is a move all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_can_not_sync_is_trusted() {
+    let bench = Bench::at(Sshd::with_sftp_arguments("-P fsync"), 0).await;
+    std::fs::write(bench.here.join("f"), "x").unwrap();
+    let wanted = moving(bench.local("f"), bench.remote("f"));
+    let id = bench.queue.start(wanted).await.unwrap().remove(0).id;
+    let done = bench.queue.wait(&id).await.unwrap();
+    assert_eq!(done.state, State::Done, "{:?}", done.failure);
+    assert!(!bench.here.join("f").exists() && bench.there.join("f").exists());
+    bench.queue.close().await;
 }

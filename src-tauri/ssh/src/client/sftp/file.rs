@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::codec::{Kind, Reply};
+use super::codec::{Kind, Reply, Request};
 use super::mux::{Pending, Room};
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{Attributes, Sftp, SftpError, unexpected};
+use super::{Attributes, Sftp, SftpError, StatusCode, unexpected};
 
 /// An open file. Closed when dropped; [`File::close`] also tells whether that worked.
 pub struct File {
@@ -48,6 +48,26 @@ impl File {
                 request.string(handle).attributes(attributes)
             })
             .await
+    }
+
+    /// Waits until what was written is on the server's disk. `false`: the server can't tell.
+    ///
+    /// # Errors
+    /// [`SftpError`]: its disk has failed.
+    pub async fn sync(&self) -> Result<bool, SftpError> {
+        const FSYNC: &str = "fsync@openssh.com";
+        if !self.sftp.has(FSYNC) {
+            return Ok(false);
+        }
+        let request = |request: Request| request.string(FSYNC).string(self.handle());
+        match self.sftp.act(Kind::Extended, request).await {
+            // Announced, and then not there for this kind of file.
+            Err(SftpError::Status {
+                code: StatusCode::Unsupported,
+                ..
+            }) => Ok(false),
+            done => done.map(|()| true),
+        }
     }
 
     /// Reads from `offset` to the end in order. `size` is how long the file is believed to be: so
