@@ -273,8 +273,18 @@ impl Home {
     /// The name of the display that programs of this home use.
     #[must_use]
     pub fn display(&self) -> String {
-        let display = self.variables.iter().find(|(name, _)| name == "DISPLAY");
-        display
+        self.variable("DISPLAY")
+    }
+
+    /// The address of the session bus that programs of this home use.
+    #[must_use]
+    pub fn bus(&self) -> String {
+        self.variable("DBUS_SESSION_BUS_ADDRESS")
+    }
+
+    fn variable(&self, wanted: &str) -> String {
+        let found = self.variables.iter().find(|(name, _)| name == wanted);
+        found
             .map(|(_, value)| value.to_string_lossy().into_owned())
             .unwrap_or_default()
     }

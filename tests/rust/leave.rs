@@ -1,10 +1,13 @@
 //! The app ends while something is under way: what the user has opened stays open.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fantoccini::Locator;
+use tests::editing::{open_in_editor, session_has};
 use tests::home::Home;
 use tests::local_port::answers_http;
 use tests::process::{eventually, program, run};
@@ -74,6 +77,21 @@ impl Leaving {
         let port = opened["local_port"].as_u64().context("local_port")?;
         window.text_with("status.tunnels", "1").await?;
         Ok((Self { home, port }, window))
+    }
+
+    /// The app with a file of a session in an editor, and where its copy is.
+    async fn with_a_file() -> Result<(Self, Window, PathBuf)> {
+        let home = Home::desktop()?;
+        let window = Window::app(&home).await?;
+        window.click("login.this-computer").await?;
+        window.find("start.page").await?;
+        home.gangway(&["session", "launch", "stays"])?;
+        let copy = open_in_editor(&home, &window, "stays", "there.txt").await?;
+        Ok((Self { home, port: 0 }, window, copy))
+    }
+
+    fn has(&self, text: &str) -> Result<()> {
+        session_has(&self.home, "stays", "there.txt", text)
     }
 
     /// Presses what ends the app. The app may be gone before it has answered the click.
@@ -168,6 +186,72 @@ async fn the_next_start_says_what_a_logout_has_ended() -> Result<()> {
         .await?;
     window.gone("leave.last-end").await?;
     window.close().await
+}
+
+/// An editor may save at any time: while the app is off, somebody listens or nobody does, as the
+/// user has said.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_in_an_editor_is_work_too() -> Result<()> {
+    let (leaving, window, copy) = Leaving::with_a_file().await?;
+    let carriers = || leaving.home.processes("gangway");
+    ask_to_quit(&window).await?;
+    window.text_with("leave.dialog", "there.txt").await?;
+    // It never ends by itself.
+    ensure!(!window.there("leave.wait").await?);
+    let pictures = repository::root().join("target/screenshots/leave");
+    window.screenshot(&pictures.join("editor.png")).await?;
+    leaving.end_by(&window, "leave.background").await?;
+    drop(window);
+    fs::write(&copy, "in the background\n")?;
+    leaving.has("in the background\n")?;
+    ensure!(!carriers().is_empty(), "nobody listens");
+
+    let window = Window::app(&leaving.home).await?;
+    window.find("nav.sessions").await?;
+    ask_to_quit(&window).await?;
+    window.text_with("leave.dialog", "there.txt").await?;
+    leaving.end_by(&window, "leave.stop").await?;
+    drop(window);
+    eventually("everything to end", SOON, || {
+        Ok(carriers().is_empty().then_some(()))
+    })?;
+    fs::write(&copy, "while nobody listened\n")?;
+    let window = Window::app(&leaving.home).await?;
+    window.find("nav.sessions").await?;
+    leaving.has("while nobody listened\n")?;
+
+    // Given back by the user, it is work no longer.
+    let session = leaving.home.gangway(&["session", "show", "stays"])?;
+    let id = session["id"].as_str().context("id")?;
+    window.go(&format!("/sessions?open={id}&tab=files")).await?;
+    window.click("files.edit-close.there.txt").await?;
+    window.gone("files.editing.there.txt").await?;
+    window.keys(QUIT).await.ok();
+    leaving.ended()
+}
+
+/// What was saved is on its way while the manager does not answer: the app can wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn quitting_waits_for_what_was_saved_in_an_editor() -> Result<()> {
+    let (leaving, window, copy) = Leaving::with_a_file().await?;
+    let [engine] = leaving.home.processes("gangway-engine")[..] else {
+        anyhow::bail!("not one engine");
+    };
+    let tell = |signal: &str| run(Command::new("kill").args(["-s", signal, &engine.to_string()]));
+    tell("STOP")?;
+    fs::write(&copy, "saved last\n")?;
+    ask_to_quit(&window).await?;
+    window
+        .text_with("leave.dialog", "being put back: there.txt")
+        .await?;
+    window.click("leave.wait").await?;
+    window.find("leave.waiting").await?;
+    // Longer than it looks whether all is over.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ensure!(leaving.home.processes("gangway-desktop").len() == 1);
+    tell("CONT")?;
+    leaving.ended()?;
+    leaving.has("saved last\n")
 }
 
 /// There is no panel on this display: the window can't go into it, and says what it does instead.

@@ -5,12 +5,15 @@
 
 pub mod chromium;
 pub mod computer;
+pub mod drag;
+pub mod editing;
 pub mod files;
 pub mod gateway;
 pub mod home;
 pub mod journey;
 pub mod local_port;
 pub mod manager;
+pub mod panel;
 pub mod peer;
 pub mod process;
 pub mod registry;

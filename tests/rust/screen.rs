@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use x11rb::connection::Connection;
+use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
-    AtomEnum, ClientMessageEvent, ConnectionExt, CreateWindowAux, EventMask, InputFocus, MapState,
-    Window, WindowClass,
+    AtomEnum, ChangeWindowAttributesAux, ClientMessageEvent, ConnectionExt, CreateWindowAux,
+    EventMask, InputFocus, MapState, Window, WindowClass,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
@@ -95,6 +96,15 @@ impl Screen {
         Ok(cover)
     }
 
+    /// Where a window begins on the display, and how wide it is.
+    ///
+    /// # Errors
+    /// When the display is gone.
+    pub fn place(&self, window: Window) -> Result<(i16, i16, u16)> {
+        let size = self.connection.get_geometry(window)?.reply()?;
+        Ok((size.x, size.y, size.width))
+    }
+
     /// Whether one window is nearer to the front than another.
     ///
     /// # Errors
@@ -126,23 +136,51 @@ impl Screen {
     /// # Errors
     /// When the display is gone.
     pub fn close(&self, window: Window) -> Result<()> {
-        let atom = |name: &str| -> Result<u32> {
-            Ok(self
-                .connection
-                .intern_atom(false, name.as_bytes())?
-                .reply()?
-                .atom)
-        };
         let message = ClientMessageEvent::new(
             32,
             window,
-            atom("WM_PROTOCOLS")?,
-            [atom("WM_DELETE_WINDOW")?, 0, 0, 0, 0],
+            self.atom("WM_PROTOCOLS")?,
+            [self.atom("WM_DELETE_WINDOW")?, 0, 0, 0, 0],
         );
         self.connection
             .send_event(false, window, EventMask::NO_EVENT, message)?;
         self.connection.flush()?;
         Ok(())
+    }
+
+    /// From now on what programs ask of a window manager comes here.
+    ///
+    /// # Errors
+    /// When the display is gone.
+    pub fn listen_as_window_manager(&self) -> Result<()> {
+        let wanted = ChangeWindowAttributesAux::new().event_mask(EventMask::SUBSTRUCTURE_NOTIFY);
+        self.connection
+            .change_window_attributes(self.root, &wanted)?
+            .check()?;
+        Ok(())
+    }
+
+    /// The window for which somebody has asked that it be minimised, since the last look.
+    ///
+    /// # Errors
+    /// When the display is gone.
+    pub fn asked_to_minimise(&self) -> Result<Option<Window>> {
+        const ICONIC: u32 = 3;
+        let wish = self.atom("WM_CHANGE_STATE")?;
+        while let Some(event) = self.connection.poll_for_event()? {
+            if let Event::ClientMessage(message) = event
+                && message.type_ == wish
+                && message.data.as_data32()[0] == ICONIC
+            {
+                return Ok(Some(message.window));
+            }
+        }
+        Ok(None)
+    }
+
+    fn atom(&self, name: &str) -> Result<u32> {
+        let atom = self.connection.intern_atom(false, name.as_bytes())?;
+        Ok(atom.reply()?.atom)
     }
 
     /// Types into a window.

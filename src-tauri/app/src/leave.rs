@@ -116,8 +116,8 @@ fn set_waiting(app: &AppHandle, waiting: bool) -> bool {
     before
 }
 
-/// Quits as soon as no transfer is under way; tunnels, which never end by themselves, go on in the
-/// background.
+/// Quits as soon as all that is on its way has arrived; tunnels and open files, which never end by
+/// themselves, go on in the background.
 fn wait(app: &AppHandle) {
     if set_waiting(app, true) {
         return;
@@ -128,7 +128,8 @@ fn wait(app: &AppHandle) {
             if !app.state::<Leaving>().waiting.load(Ordering::Acquire) {
                 return;
             }
-            if live_work(&app).transfers == 0 {
+            let live = live_work(&app);
+            if live.transfers == 0 && live.arriving == 0 {
                 return leave(&app, Fate::KeepGoing);
             }
             tokio::time::sleep(LOOK).await;
@@ -161,16 +162,23 @@ fn ask_without_page(app: &AppHandle) {
 /// Ends without asking, and keeps what is under way going: the session of the desktop ends, or
 /// somebody has sent SIGTERM. What it was is said at the next start.
 pub(crate) fn at_once(app: &AppHandle) {
-    if app.state::<Leaving>().decided.swap(true, Ordering::AcqRel) {
-        return;
-    }
     let app = app.clone();
     tauri::async_runtime::spawn(async move {
-        // First: there may be little time.
-        app.state::<Table>().note_run(true).await;
-        hand_over(&app).await;
-        app.exit(0);
+        if wind_down(&app).await {
+            app.exit(0);
+        }
     });
+}
+
+/// Does all that [`at_once`] does but the end. `false`: somebody has ended the program already.
+pub(crate) async fn wind_down(app: &AppHandle) -> bool {
+    if app.state::<Leaving>().decided.swap(true, Ordering::AcqRel) {
+        return false;
+    }
+    // First: there may be little time.
+    app.state::<Table>().note_run(true).await;
+    hand_over(app).await;
+    true
 }
 
 /// Ends without asking because the user has asked for it beforehand: the last transfer is over.
@@ -246,7 +254,7 @@ pub(crate) fn is_decided(app: &AppHandle) -> bool {
 }
 
 fn describe(words: &Words, live: LiveWork) -> String {
-    words.under_way(live.tunnels, live.transfers)
+    words.under_way(live.tunnels, live.transfers, live.files)
 }
 
 #[cfg(test)]

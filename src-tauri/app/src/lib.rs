@@ -9,6 +9,8 @@ mod calls;
 mod host;
 mod leave;
 mod link;
+#[cfg(target_os = "linux")]
+mod session_end;
 mod tray;
 mod update;
 mod window;
@@ -120,6 +122,8 @@ fn set_up(app: &AppHandle) -> Result<()> {
     }
     tauri::async_runtime::spawn(leave::keep_note(app.clone()));
     end_on_signal(app.clone());
+    #[cfg(target_os = "linux")]
+    tauri::async_runtime::spawn(session_end::watch(app.clone()));
     Ok(())
 }
 

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use commands::{LiveWork, Table};
+#[cfg(target_os = "linux")]
+use futures_util::StreamExt;
 use tauri::menu::{Menu, MenuItem, PredefinedMenuItem};
 use tauri::tray::{TrayIcon, TrayIconBuilder};
 use tauri::{AppHandle, Manager, Wry};
@@ -86,7 +88,7 @@ fn say(
     words: &Words,
     live: LiveWork,
 ) -> tauri::Result<()> {
-    let text = match words.under_way(live.tunnels, live.transfers) {
+    let text = match words.under_way(live.tunnels, live.transfers, live.files) {
         text if text.is_empty() => words.nothing.to_owned(),
         text => text.replace('\n', " · "),
     };
@@ -94,30 +96,59 @@ fn say(
     item.set_enabled(!live.is_none())?;
     icon.set_tooltip(Some(format!("Gangway: {text}")))?;
     // Panels of Linux show no tooltips, but a few words beside the icon.
-    let number = live.tunnels + live.transfers;
+    let number = live.tunnels + live.transfers + live.files;
     icon.set_title((number > 0).then(|| number.to_string()))
 }
 
-/// Panels that show icons of this kind own a name on the session bus.
+/// Watches the panel for as long as the program runs.
 #[cfg(target_os = "linux")]
 async fn look_for_panel(app: AppHandle) {
     loop {
-        let Err(error) = watch_panel(&app).await;
-        tracing::debug!(%error, "no session bus, so no panel");
-        app.state::<Shown>().0.store(false, Ordering::Release);
+        if let Err(error) = watch_panel(&app).await {
+            tracing::debug!(%error, "no session bus, so no panel");
+        }
+        set_shown(&app, false);
         tokio::time::sleep(LOOK).await;
     }
 }
 
+/// Panels that show icons of this kind own a name on the session bus, and are registered there.
 #[cfg(target_os = "linux")]
-async fn watch_panel(app: &AppHandle) -> zbus::Result<std::convert::Infallible> {
+async fn watch_panel(app: &AppHandle) -> zbus::Result<()> {
     const PANEL: &str = "org.kde.StatusNotifierWatcher";
     let bus = zbus::Connection::session().await?;
     let names = zbus::fdo::DBusProxy::new(&bus).await?;
+    let mut changes = names
+        .receive_name_owner_changed_with_args(&[(0, PANEL)])
+        .await?;
+    let watcher = zbus::fdo::PropertiesProxy::builder(&bus)
+        .destination(PANEL)?
+        .path("/StatusNotifierWatcher")?
+        .build()
+        .await?;
     loop {
         let owned = names.name_has_owner(PANEL.try_into()?).await?;
-        app.state::<Shown>().0.store(owned, Ordering::Release);
-        tokio::time::sleep(LOOK).await;
+        let has_host = watcher
+            .get(PANEL.try_into()?, "IsStatusNotifierHostRegistered")
+            .await;
+        // One that does not say so is taken at its name.
+        let has_host = has_host.ok().and_then(|value| bool::try_from(value).ok());
+        set_shown(app, owned && has_host != Some(false));
+        tokio::select! {
+            change = changes.next() => if change.is_none() {
+                return Ok(());
+            },
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// A window that was put into a panel is found again when the panel goes.
+#[cfg(target_os = "linux")]
+fn set_shown(app: &AppHandle, shown: bool) {
+    let before = app.state::<Shown>().0.swap(shown, Ordering::AcqRel);
+    if before && !shown {
+        window::leave_panel(app);
     }
 }
 

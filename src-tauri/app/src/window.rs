@@ -59,6 +59,16 @@ pub(crate) fn show(app: &AppHandle) {
     }
 }
 
+/// Shows a window that was put into the panel in the list of windows instead.
+#[cfg(target_os = "linux")]
+pub(crate) fn leave_panel(app: &AppHandle) {
+    let window = app.get_webview_window(MAIN);
+    if let Some(window) = window.filter(|it| !it.is_visible().unwrap_or(true)) {
+        let _ = window.show();
+        let _ = window.minimize();
+    }
+}
+
 /// Brings the window to the front at one of the page's own places.
 pub(crate) fn show_at(app: &AppHandle, place: &str) {
     show(app);

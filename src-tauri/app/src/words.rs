@@ -18,6 +18,7 @@ pub(crate) struct Words {
     pub(crate) cancel: &'static str,
     tunnels: &'static str,
     transfers: &'static str,
+    files: &'static str,
 }
 
 const ENGLISH: Words = Words {
@@ -37,6 +38,7 @@ const ENGLISH: Words = Words {
     cancel: "Cancel",
     tunnels: "Open tunnels: {n}",
     transfers: "Transfers: {n}",
+    files: "Files open in an editor: {n}",
 };
 
 const KOREAN: Words = Words {
@@ -56,6 +58,7 @@ const KOREAN: Words = Words {
     cancel: "취소",
     tunnels: "열린 터널: {n}",
     transfers: "전송: {n}",
+    files: "편집기에 열린 파일: {n}",
 };
 
 const JAPANESE: Words = Words {
@@ -75,6 +78,7 @@ const JAPANESE: Words = Words {
     cancel: "キャンセル",
     tunnels: "開いているトンネル: {n}",
     transfers: "転送: {n}",
+    files: "エディターで開いているファイル: {n}",
 };
 
 impl Words {
@@ -104,8 +108,13 @@ impl Words {
     }
 
     /// What is under way, one line for each kind that there is.
-    pub(crate) fn under_way(&self, tunnels: usize, transfers: usize) -> String {
-        [(self.tunnels, tunnels), (self.transfers, transfers)]
+    pub(crate) fn under_way(&self, tunnels: usize, transfers: usize, files: usize) -> String {
+        let kinds = [
+            (self.tunnels, tunnels),
+            (self.transfers, transfers),
+            (self.files, files),
+        ];
+        kinds
             .iter()
             .filter(|(_, count)| *count > 0)
             .map(|(text, count)| text.replace("{n}", &count.to_string()))
@@ -128,8 +137,11 @@ mod tests {
 
     #[test]
     fn only_what_there_is_is_named() {
-        assert_eq!(ENGLISH.under_way(2, 0), "Open tunnels: 2");
-        assert_eq!(ENGLISH.under_way(1, 3), "Open tunnels: 1\nTransfers: 3");
-        assert_eq!(ENGLISH.under_way(0, 0), "");
+        assert_eq!(ENGLISH.under_way(2, 0, 0), "Open tunnels: 2");
+        assert_eq!(
+            ENGLISH.under_way(1, 3, 2),
+            "Open tunnels: 1\nTransfers: 3\nFiles open in an editor: 2"
+        );
+        assert_eq!(ENGLISH.under_way(0, 0, 0), "");
     }
 }

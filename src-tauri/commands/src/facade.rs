@@ -40,6 +40,10 @@ pub struct LiveWork {
     pub tunnels: usize,
     /// Transfers that are not over.
     pub transfers: usize,
+    /// Files that are open in an editor of the user's.
+    pub files: usize,
+    /// Of these: what was saved is on its way, and arrives without the user.
+    pub arriving: usize,
 }
 
 impl LiveWork {
@@ -299,16 +303,15 @@ impl Table {
     /// What would be missed if this program ended now.
     #[must_use]
     pub fn live_work(&self) -> LiveWork {
-        self.context
-            .seat()
-            .host()
-            .map_or_else(LiveWork::default, |proxy| {
-                let live = proxy.live();
-                LiveWork {
-                    tunnels: live.tunnels,
-                    transfers: live.transfers,
-                }
-            })
+        let host = self.context.seat().host();
+        let live = host.map(|host| host.live()).unwrap_or_default();
+        let open = self.context.open_files();
+        LiveWork {
+            tunnels: live.tunnels,
+            transfers: live.transfers,
+            files: open.watched,
+            arriving: open.arriving,
+        }
     }
 
     /// Hands tunnels and transfers over to a process of their own, so that this one may end.

@@ -28,6 +28,16 @@ struct Note {
     logout: bool,
     tunnels: Vec<String>,
     transfers: Vec<String>,
+    #[serde(default)]
+    files: Vec<String>,
+}
+
+impl Note {
+    fn is_empty(&self) -> bool {
+        [&self.tunnels, &self.transfers, &self.files]
+            .iter()
+            .all(|names| names.is_empty())
+    }
 }
 
 fn note_file(context: &Context) -> PathBuf {
@@ -43,7 +53,7 @@ impl Table {
         let before = std::fs::read(&file)
             .ok()
             .and_then(|text| serde_json::from_slice::<Note>(&text).ok())
-            .filter(|note| !note.tunnels.is_empty() || !note.transfers.is_empty());
+            .filter(|note| !note.is_empty());
         let last = before.map(|note| LastEnd {
             kind: match note.logout {
                 true => EndKind::Logout,
@@ -52,6 +62,7 @@ impl Table {
             at: note.at,
             tunnels: note.tunnels,
             transfers: note.transfers,
+            files: note.files,
         });
         *context
             .departure()
@@ -68,6 +79,7 @@ impl Table {
             logout,
             tunnels,
             transfers,
+            files: self.context.names_of_open_files(),
         };
         let file = note_file(&self.context);
         let text = serde_json::to_vec(&note).unwrap_or_default();
@@ -99,7 +111,7 @@ impl Table {
     }
 }
 
-/// What would be missed, in words.
+/// Tunnels and transfers that would be missed, in words.
 async fn under_way(context: &Context) -> (Vec<String>, Vec<String>) {
     if context.seat().host().is_none() {
         return Default::default();

@@ -206,7 +206,7 @@ pub(crate) async fn serve(
                 let _ = write(&mut stream, &Frame::Answer { value: Value::Null }).await;
                 break end;
             }
-            () = host.idle() => {
+            () = idle(&context, &host) => {
                 settle(&context, &host, End::Stop).await;
                 break End::Stop;
             }
@@ -220,6 +220,17 @@ pub(crate) async fn serve(
     tasks.close();
     tasks.wait().await;
     Ok(end)
+}
+
+/// Ready when nothing was under way for a while, and no editor may save a file that is to be put
+/// back.
+async fn idle(context: &Context, host: &ProxyHost) {
+    loop {
+        host.idle().await;
+        if !context.stays_for_editors() {
+            return;
+        }
+    }
 }
 
 async fn settle(context: &Context, host: &ProxyHost, end: End) {

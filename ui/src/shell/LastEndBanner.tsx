@@ -11,7 +11,7 @@ export function LastEndBanner() {
   const forget = useAction('app.forget_last_end');
   const last = client.data?.last_end;
   if (!last) return null;
-  const names = [...last.tunnels, ...last.transfers];
+  const names = [...last.tunnels, ...last.transfers, ...last.files];
   return (
     <Alert
       banner

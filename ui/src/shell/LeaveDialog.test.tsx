@@ -1,6 +1,6 @@
 import { act, cleanup, fireEvent, screen } from '@testing-library/react';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { setTransport, type Transfer, type Tunnel } from '@/bridge';
+import { type FileEdit, setTransport, type Transfer, type Tunnel } from '@/bridge';
 import { ids } from '@/testids';
 import { answerWith, lastTransport, show } from '@/testing/program';
 import { LeaveDialog } from './LeaveDialog';
@@ -12,6 +12,12 @@ const transfer = {
   src: { kind: 'local', path: '/home/me/data.tar' },
 } as Transfer;
 
+const edit = {
+  id: 'e',
+  state: 'same',
+  location: { kind: 'session', session: 's', path: '/home/work/notes.md' },
+} as FileEdit;
+
 let quit: () => void = () => undefined;
 let waiting = false;
 
@@ -20,10 +26,11 @@ beforeEach(() => {
 });
 afterEach(cleanup);
 
-async function open(transfers: Transfer[]) {
+async function open(transfers: Transfer[], edits: FileEdit[] = []) {
   const calls = answerWith({
     'tunnel.list': () => ({ tunnels: [tunnel] }),
     'transfer.list': () => ({ transfers }),
+    'file.edits': () => ({ edits }),
     'app.leaving': () => ({ waiting }),
     'app.leave': ({ choice }) => {
       waiting = choice === 'wait';
@@ -65,4 +72,18 @@ it('offers no waiting for what never ends by itself', async () => {
       timeout: 10_000,
     })
     .toBe(true);
+});
+
+it('lists files that are open in an editor, and waits only for what was saved', async () => {
+  await open([], [edit]);
+  const dialog = await screen.findByTestId(ids.leave.dialog);
+  await expect.poll(() => dialog.textContent, { timeout: 10_000 }).toContain('notes.md');
+  expect(screen.queryByTestId(ids.leave.wait)).toBeNull();
+});
+
+it('waits for what was saved in an editor', async () => {
+  const calls = await open([], [{ ...edit, state: 'saving' }]);
+  fireEvent.click(await screen.findByTestId(ids.leave.wait));
+  await screen.findByTestId(ids.leave.waiting);
+  expect(calls).toContainEqual({ name: 'app.leave', payload: { choice: 'wait' } });
 });

@@ -1,7 +1,7 @@
 import { Alert, Button, Modal } from 'antd';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { type LeaveChoice, onLeave } from '@/bridge';
+import { type FileEdit, type LeaveChoice, onLeave } from '@/bridge';
 import { useAction, useCall } from '@/bridge/query';
 import { useToast } from '@/kit';
 import { ids } from '@/testids';
@@ -10,6 +10,11 @@ import styles from './shell.module.css';
 const OVER = new Set(['done', 'failed', 'cancelled']);
 const SHOWN = 8;
 const LOOK_MS = 1_500;
+
+const lastName = (path: string) => path.split('/').filter(Boolean).at(-1) ?? path;
+
+const isArriving = ({ state, failure }: FileEdit) =>
+  state === 'saving' || (state === 'failed' && failure?.retryable === true);
 
 /** Quitting while something is under way: what it is, and what becomes of it. */
 export function LeaveDialog() {
@@ -23,6 +28,9 @@ export function LeaveDialog() {
   const tunnels = useCall('tunnel.list', {}).data?.tunnels ?? [];
   const transfers = useCall('transfer.list', {}).data?.transfers ?? [];
   const moving = transfers.filter(({ state }) => !OVER.has(state));
+  const edits = useCall('file.edits', {}, { enabled: asked }).data?.edits ?? [];
+  // What the user has to decide does not arrive by waiting.
+  const arrives = moving.length > 0 || edits.some(isArriving);
 
   useEffect(
     () =>
@@ -51,7 +59,11 @@ export function LeaveDialog() {
     })),
     ...moving.map(({ id, src }) => ({
       key: id,
-      text: t('leave.transfer', { name: src.path.split('/').filter(Boolean).at(-1) ?? src.path }),
+      text: t('leave.transfer', { name: lastName(src.path) }),
+    })),
+    ...edits.map(({ id, location, state }) => ({
+      key: id,
+      text: t(`leave.file.${state}`, { name: lastName(location.path) }),
     })),
   ];
 
@@ -83,7 +95,7 @@ export function LeaveDialog() {
               {t('leave.stop')}
             </Button>
             <span className={styles.spring} />
-            {moving.length > 0 && (
+            {arrives && (
               <Button onClick={() => decide('wait')} data-testid={ids.leave.wait}>
                 {t('leave.wait')}
               </Button>

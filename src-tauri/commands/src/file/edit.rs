@@ -4,9 +4,11 @@
 //! Copies lie in a private directory with a note beside each, so that an editor that stays open
 //! while the program is started anew is still listened to.
 
+mod live;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -59,6 +61,8 @@ struct Now {
     saved_at: Option<Timestamp>,
     saves: u32,
     failure: Option<Failure>,
+    /// When it is put back once more, after a failure that may pass.
+    again: Option<Instant>,
     /// The copy as it was when it was last put back or fetched.
     seen: Option<Stamp>,
     /// The file as it was then.
@@ -89,12 +93,13 @@ impl Edit {
     }
 
     fn shown(&self) -> FileEdit {
+        let state = self.state();
         let now = self.now();
         FileEdit {
             id: self.note.id.clone(),
             location: self.note.location.clone(),
             copy: self.copy().display().to_string(),
-            state: now.state,
+            state,
             saved_at: now.saved_at,
             saves: now.saves,
             failure: now.failure.clone(),
@@ -165,6 +170,7 @@ fn taken_up(folder: &Path) -> Vec<Arc<Edit>> {
                 saved_at: None,
                 saves: 0,
                 failure: None,
+                again: None,
                 // What was saved while nobody listened has another time than the base.
                 seen: Some(base),
                 theirs: None,
@@ -199,7 +205,10 @@ pub(crate) async fn open(context: &Context, request: FileRef) -> Result<FileEdit
         .into_iter()
         .find(|it| it.note.location == location);
     let edit = match known {
-        Some(edit) => edit,
+        Some(edit) => {
+            write_note(&edit)?;
+            edit
+        }
         None => fetch(context, location).await?,
     };
     start_editor(context, &edit.copy())?;
@@ -239,18 +248,24 @@ async fn fetch(context: &Context, location: Location) -> Result<Arc<Edit>, Failu
             saved_at: None,
             saves: 0,
             failure: None,
+            again: None,
             seen: None,
             theirs: Some((entry.size, entry.modified)),
         }),
     });
     settings::private_dir(&edit.folder)?;
-    let text = serde_json::to_vec(&edit.note)
-        .map_err(|error| Failure::new(FailureCode::Internal, error))?;
-    let written = std::fs::write(edit.folder.join(NOTE), text);
-    written.map_err(|error| io(&error, &edit.folder.display()))?;
+    write_note(&edit)?;
     keep_base(&edit, &bytes)?;
     context.change_edits(|edits| edits.push(edit.clone()));
     Ok(edit)
+}
+
+/// Its time tells when the file was opened last.
+fn write_note(edit: &Edit) -> Result<(), Failure> {
+    let text = serde_json::to_vec(&edit.note)
+        .map_err(|error| Failure::new(FailureCode::Internal, error))?;
+    let written = std::fs::write(edit.folder.join(NOTE), text);
+    written.map_err(|error| io(&error, &edit.folder.display()))
 }
 
 /// The copy and the base that it is compared with, alike in content and time.
@@ -294,6 +309,7 @@ async fn listen(context: Context) {
                 let now = edit.now();
                 here.is_some() && here != now.seen && now.state != FileEditState::Saving
             };
+            let changed = changed || here.is_some() && edit.is_due();
             // Settled: an editor that is still writing is left alone until the next look.
             if changed && edit.turn.try_lock().is_ok() {
                 tokio::time::sleep(LOOK / 3).await;
@@ -319,6 +335,7 @@ async fn save(context: &Context, edit: &Arc<Edit>, decided: Option<Keep>) {
     {
         let mut now = edit.now();
         now.failure = None;
+        now.again = None;
         match outcome {
             Ok(Outcome::Saved) => {
                 now.state = FileEditState::Same;
@@ -332,8 +349,9 @@ async fn save(context: &Context, edit: &Arc<Edit>, decided: Option<Keep>) {
             }
             Err(failure) => {
                 now.state = FileEditState::Failed;
+                now.again = failure.retryable.then(|| Instant::now() + live::AGAIN);
                 now.failure = Some(failure);
-                // Not again and again: the next saving tries again.
+                // Not again and again: what will not pass waits for the next saving.
                 now.seen = before;
             }
         }

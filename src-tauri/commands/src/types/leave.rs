@@ -12,7 +12,8 @@ pub enum LeaveChoice {
     Ask,
     /// Do not quit after all.
     Stay,
-    /// Quit when the transfers are over; tunnels go on in the background.
+    /// Quit when the transfers are over and what was saved in editors has arrived; tunnels and
+    /// editors go on in the background.
     Wait,
     /// Quit now; everything goes on in the background.
     Background,
@@ -30,7 +31,7 @@ pub struct Leave {
 /// Whether the program is about to quit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct Leaving {
-    /// It quits when the transfers are over.
+    /// It quits when all that is on its way has arrived.
     pub waiting: bool,
 }
 
@@ -56,6 +57,8 @@ pub struct LastEnd {
     pub tunnels: Vec<String>,
     /// Transfers that were not over.
     pub transfers: Vec<String>,
+    /// Files that were open in an editor.
+    pub files: Vec<String>,
 }
 
 /// The last end, if there is anything to say about it.

@@ -20,4 +20,8 @@ tunnels: Array<string>,
 /**
  * Transfers that were not over.
  */
-transfers: Array<string>, };
+transfers: Array<string>, 
+/**
+ * Files that were open in an editor.
+ */
+files: Array<string>, };

@@ -5,6 +5,6 @@
  */
 export type Leaving = { 
 /**
- * It quits when the transfers are over.
+ * It quits when all that is on its way has arrived.
  */
 waiting: boolean, };
