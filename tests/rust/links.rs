@@ -18,7 +18,13 @@ async fn a_link_leads_to_its_session() -> Result<()> {
 
     // The link that the session's page offers is the one that leads back to it.
     window.go(&format!("#/sessions?open={id}")).await?;
-    let link = window.find("drawer.link").await?.text().await?;
+    // Read where it is: it may be further down than the window shows.
+    let link = window
+        .find("drawer.link")
+        .await?
+        .prop("textContent")
+        .await?;
+    let link = link.context("the page shows no link")?;
     ensure!(link == format!("gangway://session/{id}"), "{link}");
     window.go("#/").await?;
     window.find("start.page").await?;

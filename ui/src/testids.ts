@@ -203,6 +203,7 @@ export const ids = {
     page: 'settings.page',
     language: 'settings.language',
     theme: 'settings.theme',
+    appsIn: 'settings.apps-in',
     density: 'settings.density',
     editor: 'settings.editor',
     sshInstall: 'settings.ssh-install',

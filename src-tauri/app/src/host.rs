@@ -7,11 +7,11 @@ use commands::Host;
 use commands::types::{Failure, FailureCode, LeaveChoice, UpdateStatus};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tauri::{AppHandle, Manager};
+use tauri::{AppHandle, Manager, Url};
 use tauri_plugin_dialog::DialogExt;
 use tauri_plugin_opener::OpenerExt;
 
-use crate::{leave, update, window};
+use crate::{leave, page, update, window};
 
 /// The desktop around the table.
 #[derive(Debug)]
@@ -29,6 +29,11 @@ impl Host for Desktop {
     fn open_url(&self, url: &str) -> Result<(), Failure> {
         let opened = self.app.opener().open_url(url, None::<&str>);
         opened.map_err(|error| failure(FailureCode::ProgramMissing, error))
+    }
+
+    fn open_page(&self, url: &str) -> Result<(), Failure> {
+        let url = Url::parse(url).map_err(|error| failure(FailureCode::InvalidInput, error))?;
+        page::open(&self.app, url).map_err(|error| failure(FailureCode::ProgramMissing, error))
     }
 
     fn reveal(&self, path: &Path) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ mod calls;
 mod host;
 mod leave;
 mod link;
+mod page;
 #[cfg(target_os = "linux")]
 mod session_end;
 mod tray;
@@ -86,6 +87,7 @@ fn build() -> tauri::Result<App> {
         .plugin(
             tauri_plugin_window_state::Builder::new()
                 .with_state_flags(kept)
+                .with_filter(|label| label == window::MAIN)
                 .build(),
         )
         .manage(calls::Calls::default())
@@ -99,7 +101,9 @@ fn build() -> tauri::Result<App> {
             bridge::ack
         ])
         .on_window_event(|window, event| {
-            if let WindowEvent::CloseRequested { api, .. } = event {
+            if let WindowEvent::CloseRequested { api, .. } = event
+                && window.label() == window::MAIN
+            {
                 leave::close_requested(window, api);
             }
         })

@@ -1,25 +1,33 @@
-//! Addresses that are opened in the user's browser.
+//! Pages of this computer, where the user wants to see them.
 
 use url::Url;
 
 use crate::context::Context;
-use crate::types::{Failure, FailureCode};
+use crate::types::{AppsIn, Failure, FailureCode, Settings};
 
-/// Opens an address of this computer.
+/// Opens an address of this computer in the browser, or in a window of its own.
 ///
 /// # Errors
-/// [`FailureCode::NotAllowedHere`] for any other; those of [`crate::Host::open_url`].
+/// [`FailureCode::NotAllowedHere`] for any other; those of [`crate::Host::open_url`], and of the
+/// configuration.
 pub(crate) fn open(context: &Context, url: &str) -> Result<(), Failure> {
     if !is_of_this_computer(url) {
         let message = "only addresses of this computer are opened";
         return Err(Failure::new(FailureCode::NotAllowedHere, message));
     }
-    context.host().open_url(url)
+    let settings: Settings = context.config()?.preferences()?;
+    match settings.apps_in {
+        AppsIn::Browser => context.host().open_url(url),
+        AppsIn::Window => context.host().open_page(url),
+    }
 }
 
-/// Session apps are reached through loopback ports; the page has no reason to open anything else,
-/// and what a session shows must not be able to make it.
-fn is_of_this_computer(url: &str) -> bool {
+/// Whether an address leads to a loopback port by HTTP(S), without a name or password.
+///
+/// Session apps are reached there; the page has no reason to open anything else, and what a session
+/// shows must not be able to make it.
+#[must_use]
+pub fn is_of_this_computer(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else {
         return false;
     };

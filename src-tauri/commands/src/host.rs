@@ -16,6 +16,15 @@ pub trait Host: Send + Sync + 'static {
     /// When there is no browser.
     fn open_url(&self, url: &str) -> Result<(), Failure>;
 
+    /// Opens an address of this computer in a window of the program's own, which has nothing to
+    /// do with its page. A program without windows opens the browser.
+    ///
+    /// # Errors
+    /// When there is neither.
+    fn open_page(&self, url: &str) -> Result<(), Failure> {
+        self.open_url(url)
+    }
+
     /// Shows a file in the file manager.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ mod transfer;
 mod tunnel;
 pub mod types;
 
+pub use browser::is_of_this_computer;
 pub use facade::{LiveWork, Message, MessageStream, Options, Table};
 pub use host::Host;
 pub use protocol::binary_size::{BinarySize, InvalidSize};

@@ -120,6 +120,17 @@ pub enum Density {
     Compact,
 }
 
+/// Where the pages of session apps are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum AppsIn {
+    /// In a tab of the user's browser.
+    #[default]
+    Browser,
+    /// In a window of the desktop app for each app.
+    Window,
+}
+
 /// What the user has chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(default)]
@@ -130,6 +141,8 @@ pub struct Settings {
     pub theme: Theme,
     /// How much room things take.
     pub density: Density,
+    /// Where the pages of session apps are shown.
+    pub apps_in: AppsIn,
     /// Program that opens text files.
     pub editor: Option<String>,
     /// Local port for SSH, tried first.
@@ -179,6 +192,7 @@ impl Default for Settings {
             language: Language::default(),
             theme: Theme::default(),
             density: Density::default(),
+            apps_in: AppsIn::default(),
             editor: None,
             preferred_ssh_port: None,
             port_pool: None,

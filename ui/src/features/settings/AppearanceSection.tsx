@@ -1,5 +1,6 @@
 import { Segmented, Select } from 'antd';
 import { useTranslation } from 'react-i18next';
+import { inWindow } from '@/bridge';
 import { ErrorState, Section } from '@/kit';
 import { ids } from '@/testids';
 import { Row } from './Row';
@@ -54,6 +55,19 @@ export function AppearanceSection() {
           data-testid={ids.settings.density}
         />
       </Row>
+      {inWindow() && (
+        <Row label={t('settings.apps_in')}>
+          <Segmented
+            value={settings.apps_in}
+            onChange={(apps_in) => set({ apps_in })}
+            options={(['browser', 'window'] as const).map((value) => ({
+              value,
+              label: t(`settings.apps_in_${value}`),
+            }))}
+            data-testid={ids.settings.appsIn}
+          />
+        </Row>
+      )}
     </Section>
   );
 }
