@@ -41,6 +41,7 @@ fn crowd(strategy: Strategy, choice: AgentChoice, cores: u64) -> Snapshot {
             id: Uuid::from_u128(number),
             created_millis: i64::try_from(number * 7919 % SESSIONS).unwrap(),
             priority: u8::try_from(number % 3 * 10).unwrap(),
+            job_priority: 0,
             tries: 3,
             user: Uuid::from_u128(number % 200),
             project: Uuid::from_u128(number % 20),

@@ -9,11 +9,13 @@
 pub mod fair_share;
 mod order;
 mod pool;
+mod preempt;
 mod reason;
 mod select;
 mod snapshot;
 mod validate;
 
+pub use preempt::{Candidate, Held, Preemption, VictimOrder, VictimScope};
 pub use reason::{Exceeded, Over, Requirement, Unplaced, WaitReason};
 pub use snapshot::{
     Account, Agent, AgentChoice, Dependency, Kernel, Session, SessionsLimit, Snapshot, StartsAt,
@@ -36,6 +38,14 @@ pub struct Decision {
 pub enum Outcome {
     /// It starts: every kernel has its agent.
     Start(Vec<Placement>),
+    /// Others are to make room for it: its places are kept for it from now on, and it starts once
+    /// these sessions have left them.
+    Reserve {
+        /// Every kernel's agent.
+        placements: Vec<Placement>,
+        /// The sessions that have to go, each of which is needed.
+        victims: Vec<Uuid>,
+    },
     /// It stays in the queue. [`WaitReason::is_skip`] says whether this counts as a try.
     Wait(WaitReason),
 }
@@ -59,6 +69,7 @@ pub fn decide(snapshot: &Snapshot) -> Vec<Decision> {
     let mut accounts = validate::Accounts::of(snapshot);
     let mut pool = pool::Pool::of(snapshot);
     let asked = select::Asked::all(&mut pool, &queue);
+    let mut victims = preempt::Victims::of(snapshot);
     let mut exhausted_by = None;
     queue
         .into_iter()
@@ -66,7 +77,7 @@ pub fn decide(snapshot: &Snapshot) -> Vec<Decision> {
         .map(|(session, asked)| {
             let outcome = match exhausted_by {
                 Some(earlier) => Outcome::Wait(WaitReason::Exhausted { earlier }),
-                None => attempt(&mut accounts, &mut pool, session, &asked),
+                None => attempt(&mut accounts, &mut pool, &mut victims, session, &asked),
             };
             if let Outcome::Wait(WaitReason::NoRoom(_)) = &outcome
                 && !gives_way(snapshot, session)
@@ -92,17 +103,22 @@ fn gives_way(snapshot: &Snapshot, session: &Session) -> bool {
 fn attempt(
     accounts: &mut validate::Accounts,
     pool: &mut pool::Pool<'_>,
+    victims: &mut preempt::Victims<'_>,
     session: &Session,
     asked: &select::Asked<'_>,
 ) -> Outcome {
     if let Err(reason) = validate::check(accounts, session, &asked.total) {
         return Outcome::Wait(reason);
     }
-    match select::place(pool, session, asked) {
-        Ok(placements) => {
-            accounts.take(session, &asked.total);
-            Outcome::Start(placements)
-        }
+    let outcome = match select::place(pool, session, asked) {
+        Ok(placements) => Outcome::Start(placements),
+        Err(reason @ WaitReason::NoRoom(_)) => victims
+            .make_room(pool, session, asked)
+            .unwrap_or(Outcome::Wait(reason)),
         Err(reason) => Outcome::Wait(reason),
+    };
+    if !matches!(outcome, Outcome::Wait(_)) {
+        accounts.take(session, &asked.total);
     }
+    outcome
 }

@@ -93,6 +93,7 @@ mod tests {
             id: Uuid::from_u128(id),
             created_millis,
             priority,
+            job_priority: 0,
             tries: 0,
             user: Uuid::from_u128(user),
             project: Uuid::nil(),

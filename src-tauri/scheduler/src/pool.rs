@@ -38,7 +38,7 @@ pub(crate) struct Pool<'a> {
 }
 
 /// What the agent that comes nearest lacks, by slot.
-type Missing<'a> = Vec<(&'a str, Quantity)>;
+pub(crate) type Missing<'a> = Vec<(&'a str, Quantity)>;
 
 pub(crate) struct Host<'a> {
     pub(crate) agent: &'a Agent,
@@ -61,7 +61,7 @@ struct Class {
 /// The lower, the better: the kinds of free slots that the request has no use for (an agent with
 /// GPUs is not for work without), then the room by slot priority. The place in the list of agents,
 /// which is by id, settles the rest.
-type Rank = (usize, [Quantity; PRECIOUS]);
+pub(crate) type Rank = (usize, [Quantity; PRECIOUS]);
 
 /// So many prefixes count, the first ones; nobody can tell the rest apart.
 const PRECIOUS: usize = 6;
@@ -202,10 +202,7 @@ impl<'a> Pool<'a> {
     pub(crate) fn named(&self, architecture: &str, ids: &[String]) -> Vec<usize> {
         let mut places: Vec<usize> = ids
             .iter()
-            .filter_map(|id| {
-                let found = self.hosts.binary_search_by(|host| host.agent.id.cmp(id));
-                found.ok()
-            })
+            .filter_map(|id| self.place_of(id))
             .filter(|place| self.hosts[*place].agent.architecture == architecture)
             .collect();
         places.sort_unstable();
@@ -245,12 +242,59 @@ impl<'a> Pool<'a> {
 
     /// Takes a request out of an agent.
     pub(crate) fn take(&mut self, place: usize, request: &Request) {
-        self.change(place, request, |free, amount| free.minus(amount), 1);
+        let containers = request.containers.cast_signed();
+        self.change(place, &request.amounts, Quantity::minus, containers);
     }
 
     /// Gives a request back to an agent that was only tried.
     pub(crate) fn give_back(&mut self, place: usize, request: &Request) {
-        self.change(place, request, Quantity::plus, -1);
+        let containers = request.containers.cast_signed();
+        self.change(place, &request.amounts, Quantity::plus, -containers);
+    }
+
+    /// Counts what a session holds at an agent as free.
+    pub(crate) fn lend(&mut self, place: usize, slots: &ResourceSlots, containers: usize) {
+        let amounts = self.amounts(slots);
+        self.change(place, &amounts, Quantity::plus, -containers.cast_signed());
+    }
+
+    /// Counts it as taken again.
+    pub(crate) fn call_in(&mut self, place: usize, slots: &ResourceSlots, containers: usize) {
+        let amounts = self.amounts(slots);
+        self.change(place, &amounts, Quantity::minus, containers.cast_signed());
+    }
+
+    fn amounts(&self, slots: &ResourceSlots) -> Amounts {
+        self.names.iter().map(|slot| slots.get(slot)).collect()
+    }
+
+    /// The place of an agent.
+    pub(crate) fn place_of(&self, id: &str) -> Option<usize> {
+        self.hosts
+            .binary_search_by(|host| host.agent.id.as_str().cmp(id))
+            .ok()
+    }
+
+    /// What an agent of the right kind lacks for a request, and how many kernels it has too many for
+    /// it; `None` for an agent of another kind.
+    pub(crate) fn lack(&self, place: usize, request: &Request) -> Option<(Missing<'a>, usize)> {
+        let host = &self.hosts[place];
+        if Some(host.architecture) != self.classes[request.class].architecture {
+            return None;
+        }
+        let slots = (0..host.free.len())
+            .filter(|at| too_much(request.amounts[*at], host.free[*at]))
+            .map(|at| (self.names[at], request.amounts[at].minus(host.free[at])))
+            .collect();
+        let kernels = host.agent.max_containers.map_or(0, |max| {
+            (host.containers + request.containers).saturating_sub(max)
+        });
+        Some((slots, kernels))
+    }
+
+    /// How good an agent is for a request, whether or not it has room: the lower, the better.
+    pub(crate) fn fitness(&self, place: usize, request: &Request) -> Rank {
+        self.rank(place, request.class)
     }
 
     /// What the agent lacks that comes nearest to having room, among `only` if that is given; nothing
@@ -304,9 +348,9 @@ impl<'a> Pool<'a> {
     fn change(
         &mut self,
         place: usize,
-        request: &Request,
+        amounts: &[Quantity],
         amount: fn(Quantity, Quantity) -> Quantity,
-        sign: isize,
+        containers: isize,
     ) {
         if !self.missing.is_empty() {
             self.missing.clear();
@@ -321,10 +365,9 @@ impl<'a> Pool<'a> {
             }
         }
         let host = &mut self.hosts[place];
-        for (free, asked) in host.free.iter_mut().zip(&request.amounts) {
+        for (free, asked) in host.free.iter_mut().zip(amounts) {
             *free = amount(*free, *asked);
         }
-        let containers = request.containers.cast_signed() * sign;
         host.containers = host.containers.saturating_add_signed(containers);
         for class in known {
             if !self.useful(place, class) {

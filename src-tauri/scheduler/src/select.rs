@@ -14,7 +14,7 @@ use crate::snapshot::{Kernel, Session};
 pub(crate) struct Asked<'a> {
     /// All kernels together.
     pub(crate) total: Cow<'a, ResourceSlots>,
-    parts: Vec<Request>,
+    pub(crate) parts: Vec<Request>,
 }
 
 impl<'a> Asked<'a> {
@@ -44,7 +44,7 @@ impl<'a> Asked<'a> {
 }
 
 /// The kernels of a part.
-fn kernels(session: &Session, part: usize) -> &[Kernel] {
+pub(crate) fn kernels(session: &Session, part: usize) -> &[Kernel] {
     match session.mode {
         ClusterMode::SingleNode => &session.kernels,
         ClusterMode::MultiNode => std::slice::from_ref(&session.kernels[part]),
@@ -89,7 +89,10 @@ pub(crate) fn place(
 
 /// The only agents that the session may go to, if it names some; refused where none could ever
 /// take it.
-fn compatible(pool: &Pool<'_>, session: &Session) -> Result<Option<Vec<usize>>, WaitReason> {
+pub(crate) fn compatible(
+    pool: &Pool<'_>,
+    session: &Session,
+) -> Result<Option<Vec<usize>>, WaitReason> {
     if pool.is_empty() {
         return Err(WaitReason::NoAgents);
     }

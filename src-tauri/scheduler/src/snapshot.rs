@@ -7,6 +7,7 @@ use protocol::slots::ResourceSlots;
 use uuid::Uuid;
 
 use crate::fair_share::Factors;
+use crate::preempt::Preemption;
 
 /// The order of the queue among sessions of one priority (protocol page "Semantics" §3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -91,6 +92,8 @@ pub struct Snapshot {
     pub projects: BTreeMap<Uuid, Account>,
     /// What each domain uses and may use.
     pub domains: BTreeMap<String, Account>,
+    /// Who may be made to give way; `None` where nobody is.
+    pub preemption: Option<Preemption>,
 }
 
 /// A computer that sessions run on.
@@ -126,6 +129,9 @@ pub struct Session {
     pub created_millis: i64,
     /// 0 to 100; the higher goes first.
     pub priority: u8,
+    /// Its rank among those that it may make give way; only the lower ones do. It has nothing to do
+    /// with the order of the queue.
+    pub job_priority: i32,
     /// How often it was tried and found no place.
     pub tries: u32,
     /// Its owner.

@@ -154,7 +154,7 @@ fn started(picture: &Snapshot) -> Vec<(&Session, Vec<(&Kernel, &Agent)>)> {
         .into_iter()
         .filter_map(|decision| match decision.outcome {
             Outcome::Start(placements) => Some((session_of(decision.session), placements)),
-            Outcome::Wait(_) => None,
+            Outcome::Reserve { .. } | Outcome::Wait(_) => None,
         })
         .map(|(session, placements)| {
             let placed = placements.iter().map(|placement| {

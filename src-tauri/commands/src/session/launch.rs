@@ -178,6 +178,8 @@ async fn create(
         callback_url: request.callback_url.clone(),
         owner_access_key,
         priority: request.priority.unwrap_or(10),
+        job_priority: 0,
+        is_preemptible: true,
     })
 }
 

@@ -299,6 +299,8 @@ fn enqueue(
         architecture: image.architecture.clone(),
         tag: request.tag.clone(),
         priority,
+        job_priority: request.job_priority,
+        is_preemptible: request.is_preemptible,
         cluster_mode: request.cluster_mode,
         cluster_size: request.cluster_size,
         requested_slots,

@@ -83,7 +83,7 @@ fn enter(
     session.status_info = (!reason.is_empty()).then(|| reason.to_owned());
     session.status_history.insert(status.to_string(), now.iso());
     match status {
-        SessionStatus::Scheduled => {
+        SessionStatus::Reserved | SessionStatus::Scheduled => {
             session.occupied_slots = kernels.iter().fold(ResourceSlots::default(), |sum, _| {
                 sum.plus(&session.requested_slots)
             });
@@ -100,11 +100,16 @@ fn enter(
         kernel.status = kernel_status;
         kernel.status_info.clone_from(&session.status_info);
         match kernel_status {
-            KernelStatus::Scheduled => kernel.occupied_slots = session.requested_slots.clone(),
+            KernelStatus::Reserved | KernelStatus::Scheduled => {
+                kernel.occupied_slots = session.requested_slots.clone();
+            }
             KernelStatus::Pending => {
                 kernel.agent = None;
                 kernel.gpus.clear();
                 kernel.occupied_slots = ResourceSlots::default();
+                // One that ran before begins from scratch.
+                kernel.started_at = None;
+                kernel.container_id = None;
             }
             KernelStatus::Running => kernel.started_at = kernel.started_at.or(Some(now)),
             // A session that never got as far as a kernel leaves nothing to clean up.
@@ -166,14 +171,13 @@ const fn kernel_status(status: SessionStatus) -> Option<KernelStatus> {
         SessionStatus::Creating => KernelStatus::Creating,
         SessionStatus::Running => KernelStatus::Running,
         SessionStatus::Restarting => KernelStatus::Restarting,
-        SessionStatus::Terminating => KernelStatus::Terminating,
+        SessionStatus::Rescheduling | SessionStatus::Terminating => KernelStatus::Terminating,
         SessionStatus::Terminated => KernelStatus::Terminated,
         SessionStatus::Error => KernelStatus::Error,
         SessionStatus::Cancelled => KernelStatus::Cancelled,
         SessionStatus::Deprioritizing
         | SessionStatus::RunningDegraded
-        | SessionStatus::Preempted
-        | SessionStatus::Rescheduling => return None,
+        | SessionStatus::Preempted => return None,
     })
 }
 

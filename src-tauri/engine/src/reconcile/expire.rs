@@ -73,7 +73,7 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
             status: one.status,
             created: one.created_at.0.as_millisecond(),
             begins: one.starts_at.unwrap_or(one.created_at).0.as_millisecond(),
-            running_since: entered(one, SessionStatus::Running),
+            running_since: one.entered(SessionStatus::Running),
             access: app.activity.of(one.id),
             now,
             steady,
@@ -141,19 +141,12 @@ fn look(db: &db::rusqlite::Connection) -> Result<Seen, Problem> {
     })
 }
 
-/// When a session last entered a status, in milliseconds since 1970.
-fn entered(session: &Session, status: SessionStatus) -> Option<i64> {
-    let text = session.status_history.get(status.as_str())?;
-    Some(text.parse::<Timestamp>().ok()?.as_millisecond())
-}
-
 fn waited_too_long(session: &Session, seen: &Seen, now: i64) -> bool {
     let patience = seen.patience.get(&session.resource_group);
     let begins = session.starts_at.map_or(0, |at| at.0.as_millisecond());
     session.status == SessionStatus::Pending
         && patience.is_some_and(|patience| {
-            entered(session, SessionStatus::Pending)
-                .is_some_and(|since| now.saturating_sub(since.max(begins)) > *patience)
+            now.saturating_sub(session.waits_since().max(begins)) > *patience
         })
 }
 

@@ -7,6 +7,7 @@ mod expire;
 mod failure;
 mod gpu;
 mod image;
+mod preempt;
 mod reason;
 mod recover;
 mod restart;

@@ -1,14 +1,16 @@
 //! Why sessions wait, where older and newer clients look for it: what lacked, when it was tried
 //! last, and how often (`status_data.scheduler`, protocol page "Sessions" §3.2).
 
-use protocol::session::SessionStatus;
+use protocol::session::{Event, SessionStatus};
 use scheduler::WaitReason;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::session_check::WAITING;
+use crate::app::transition::advance;
 use crate::error::Problem;
 use crate::state::App;
+use crate::store::resource_group::ResourceGroup;
 use crate::store::session::Session;
 use crate::store::{self, At};
 
@@ -25,10 +27,50 @@ const CHECKS_FAILED: &str = "predicate-checks-failed";
 /// What they say of one for which there is no room.
 const NO_ROOM: &str = "no-available-instances";
 
+/// Tries before a session lets others go first, as in a manager that was not told otherwise.
+const TRIES: u64 = 5;
+/// By how much its priority falls then.
+const STEP: u8 = 10;
+/// Why it does.
+const DEPRIORITIZED: &str = "deprioritized-for-rescheduling";
+
 /// Whether there is anything to write down: to be passed over again is no news.
 pub(super) fn is_news(session: &Session, reason: &WaitReason) -> bool {
     let old = session.status_data.pointer("/scheduler/msg");
     !reason.is_skip() || old != Some(&json!(reason.to_string()))
+}
+
+/// What a group says of how often its sessions are tried before they lose their rank
+/// (`handler_options` of its `scheduler_opts`); never where it says so with `null`.
+pub(super) fn tries_of(group: Option<&ResourceGroup>) -> Option<u64> {
+    let said = group.and_then(|group| {
+        let option = "/handler_options/schedule-sessions/max_retry_count";
+        group.scheduler_opts.pointer(option)
+    });
+    match said {
+        None => Some(TRIES),
+        Some(count) => count.as_u64().filter(|count| *count > 0),
+    }
+}
+
+/// Whether a session has been tried so often that it is to let others go first.
+pub(super) fn gives_up(session: &Session, reason: &WaitReason, most: Option<u64>) -> bool {
+    let tries = tries(session) + counts(reason);
+    let is_due = most.is_some_and(|most| tries.is_multiple_of(most));
+    counts(reason) > 0 && session.priority > 0 && is_due
+}
+
+/// Puts a session behind those of a higher priority that it was ahead of.
+pub(super) async fn deprioritize(app: &App, id: Uuid, reason: WaitReason) -> Result<(), Problem> {
+    let events = &[Event::Deprioritized, Event::Rescheduled];
+    advance(app, id, events, DEPRIORITIZED, move |session, _| {
+        session.priority = session.priority.saturating_sub(STEP);
+        wait(session, &reason);
+    })
+    .await?;
+    // Whoever is ahead of it now has not been looked at.
+    app.nudge.schedule.notify_one();
+    Ok(())
 }
 
 /// Writes down that sessions were looked at and have to wait.
@@ -54,24 +96,29 @@ pub(super) async fn note(app: &App, notes: Vec<(Uuid, WaitReason)>) -> Result<()
 
 fn wait(session: &mut Session, reason: &WaitReason) {
     let (text, predicate) = (reason.to_string(), reason.predicate());
-    // Only to look for a place in vain counts: nobody behind it waits for the rest.
-    let (info, tried) = match reason {
+    let info = match reason {
         WaitReason::Dependencies(_) | WaitReason::Quota(_) | WaitReason::StartsLater(_) => {
-            (CHECKS_FAILED, 0)
+            CHECKS_FAILED
         }
-        WaitReason::Exhausted { .. } => (NO_ROOM, 0),
-        WaitReason::NoAgents | WaitReason::NoCompatibleAgent { .. } | WaitReason::NoRoom(_) => {
-            (NO_ROOM, 1)
-        }
+        _ => NO_ROOM,
     };
     session.status_data["scheduler"] = json!({
-        "retries": tries(session) + tried,
+        "retries": tries(session) + counts(reason),
         "last_try": At::now().iso(),
         "msg": text,
         "passed_predicates": passed(Some(predicate)),
         "failed_predicates": [{ "name": predicate, "msg": text }],
     });
     session.status_info = Some(info.to_owned());
+}
+
+/// What a look adds to the number of tries. Only to look for a place in vain counts: nobody behind it
+/// waits for the rest.
+const fn counts(reason: &WaitReason) -> u64 {
+    match reason {
+        WaitReason::NoAgents | WaitReason::NoCompatibleAgent { .. } | WaitReason::NoRoom(_) => 1,
+        _ => 0,
+    }
 }
 
 /// Writes into a session that it was given its place.

@@ -86,10 +86,16 @@ async fn later(work: Work, id: Uuid, in_hand: InHand) {
 
 async fn recover(work: &Work, session: &Session, rows: &[KernelRow]) -> Result<Found, Problem> {
     let app = &work.app;
-    // Being ended: the stopper goes on. Being started again: that goes on as well.
+    // Being ended, or on the way back to the queue: the stopper goes on. Being started again, or with
+    // a place that is kept for it: that goes on as well.
     if matches!(
         session.status,
-        SessionStatus::Terminating | SessionStatus::Restarting
+        SessionStatus::Terminating
+            | SessionStatus::Restarting
+            | SessionStatus::Preempted
+            | SessionStatus::Rescheduling
+            | SessionStatus::Reserved
+            | SessionStatus::Deprioritizing
     ) {
         return Ok(Found::Known);
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use db::rusqlite::Connection;
-use protocol::session::{Event, SessionResult, SessionType};
+use protocol::session::{Event, SessionResult, SessionStatus, SessionType};
 use protocol::slots::ResourceSlots;
 use runtime::Node;
 use scheduler::fair_share::Factors;
@@ -15,7 +15,7 @@ use scheduler::{
 };
 use uuid::Uuid;
 
-use super::{IDLE, Work, gpu, reason};
+use super::{IDLE, Work, gpu, preempt, reason};
 use crate::app::fair_share;
 use crate::app::resource_group::nodes_of;
 use crate::app::session::runtime_problem;
@@ -31,19 +31,26 @@ const SLOT_PRIORITY: [&str; 5] = ["cuda", "rocm", "tpu", "cpu", "mem"];
 
 pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
     let app = &work.app;
-    let mut waiting = app
+    let (mut waiting, holds_place) = app
         .store
-        .read(|db| -> Result<_, Problem> { Ok(store::session::in_status(db, &WAITING)?) })
+        .read(|db| -> Result<_, Problem> {
+            let reserved = store::session::in_status(db, &[SessionStatus::Reserved])?;
+            Ok((
+                store::session::in_status(db, &WAITING)?,
+                !reserved.is_empty(),
+            ))
+        })
         .await?;
     let groups: BTreeSet<_> = waiting
         .iter()
         .map(|session| session.resource_group.clone())
         .collect();
     app.queues.keep_only(&groups);
-    if waiting.is_empty() {
+    if waiting.is_empty() && !holds_place {
         return Ok(IDLE);
     }
     let nodes = app.runtime.nodes().await.map_err(runtime_problem)?;
+    preempt::release(app, &nodes).await?;
     let mut pause = until_first(&waiting, app);
     // Those whose start failed just now are not in the way of the others.
     waiting.retain(|session| match work.pauses.left(session.id) {
@@ -61,10 +68,14 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
             .cloned()
             .collect();
         let (nodes, now, name) = (nodes.clone(), At((app.clock)()), group.clone());
-        let snapshot = app
+        let (mut snapshot, tries) = app
             .store
             .read(move |db| snapshot(db, &group, &mine, &nodes, now))
             .await?;
+        // What is being made into an image is not ended.
+        if let Some(rules) = &mut snapshot.preemption {
+            rules.candidates.retain(|one| !app.commits.has(one.id));
+        }
         let decisions = scheduler::decide(&snapshot);
         let waits = |decision: &&Decision| matches!(decision.outcome, Outcome::Wait(_));
         let queue = decisions.iter().filter(waits).map(|it| it.session);
@@ -101,6 +112,13 @@ pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
                     .await?;
                     app.nudge.start.notify_one();
                 }
+                Outcome::Reserve {
+                    placements,
+                    victims,
+                } => preempt::reserve(app, session, placements, &victims).await?,
+                Outcome::Wait(why) if reason::gives_up(row, &why, tries) => {
+                    reason::deprioritize(app, session, why).await?;
+                }
                 Outcome::Wait(why) if reason::is_news(row, &why) => notes.push((session, why)),
                 Outcome::Wait(_) => {}
             }
@@ -120,13 +138,14 @@ fn until_first(waiting: &[Session], app: &App) -> Duration {
         .map_or(IDLE, |first| first.clamp(Duration::from_millis(100), IDLE))
 }
 
+/// A group as it is now, and after how many tries its sessions lose their rank.
 fn snapshot(
     db: &Connection,
     group: &str,
     mine: &[Session],
     nodes: &[Node],
     now: At,
-) -> Result<Snapshot, Problem> {
+) -> Result<(Snapshot, Option<u64>), Problem> {
     let nodes = nodes_of(db, group, nodes)?;
     let group = store::resource_group::get(db, group)?;
     let kernels = store::kernel::occupying(db)?;
@@ -192,7 +211,12 @@ fn snapshot(
         }
         _ => Factors::default(),
     };
-    Ok(Snapshot {
+    let preemption = match &group {
+        Some(group) => preempt::rules(db, group, &kernels)?,
+        None => None,
+    };
+    let tries = reason::tries_of(group.as_ref());
+    let snapshot = Snapshot {
         strategy,
         choice,
         retries_to_skip: retries_to_skip.unwrap_or_default(),
@@ -205,7 +229,9 @@ fn snapshot(
         users,
         projects,
         domains,
-    })
+        preemption,
+    };
+    Ok((snapshot, tries))
 }
 
 fn waiting(db: &Connection, mine: &[Session]) -> Result<Vec<Waiting>, Problem> {
@@ -241,6 +267,7 @@ fn one(db: &Connection, session: &Session, kernels: Vec<Uuid>) -> Result<Waiting
         id: session.id,
         created_millis: session.created_at.0.as_millisecond(),
         priority: session.priority,
+        job_priority: session.job_priority,
         tries: session
             .status_data
             .pointer("/scheduler/retries")
@@ -285,7 +312,7 @@ fn used(db: &Connection, filter: &store::session::Filter) -> Result<Usage, Probl
 }
 
 fn live() -> store::session::Filter {
-    let statuses = protocol::session::SessionStatus::ALL
+    let statuses = SessionStatus::ALL
         .iter()
         .copied()
         .filter(|status| status.occupies_resources())

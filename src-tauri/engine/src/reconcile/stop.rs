@@ -8,7 +8,7 @@ use protocol::session::{Event, SessionStatus};
 use serde_json::json;
 
 use super::watch::AGAINST_WILL;
-use super::{IDLE, InHand, Work};
+use super::{IDLE, InHand, Work, preempt};
 use crate::app::session::{LOG_LIMIT, chain};
 use crate::app::session_batch::seconds;
 use crate::app::transition::advance;
@@ -30,6 +30,7 @@ const KEEP_HOME: &str = "config/gangway/keep-home";
 
 pub(super) async fn step(work: &Work) -> Result<Duration, Problem> {
     let app = &work.app;
+    preempt::step(work).await?;
     let (sessions, keep) = app
         .store
         .read(|db| -> Result<_, Problem> {

@@ -23,8 +23,9 @@ pub(super) const HOST_RESTARTED: &str = "host-restarted";
 pub(super) const SELF_TERMINATED: &str = "self-terminated";
 
 /// What begins a session's end against its owner's will: its home is kept for a while.
-pub(crate) const AGAINST_WILL: [&str; 6] = [
+pub(crate) const AGAINST_WILL: [&str; 7] = [
     HOST_RESTARTED,
+    super::preempt::PREEMPTED,
     SELF_TERMINATED,
     RESTART_FAILED,
     "idle-timeout",

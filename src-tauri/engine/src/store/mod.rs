@@ -72,6 +72,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "kernel-end",
         sql: include_str!("migrations/0010_kernel_end.sql"),
     },
+    Migration {
+        name: "preemption",
+        sql: include_str!("migrations/0011_preemption.sql"),
+    },
 ];
 
 /// A moment as the tables keep it: microseconds since 1970, UTC.

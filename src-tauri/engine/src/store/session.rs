@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use db::rusqlite::types::ToSql;
 use db::rusqlite::{Connection, OptionalExtension, Result, Row};
+use jiff::Timestamp;
 use protocol::session::{ClusterMode, SessionResult, SessionStatus, SessionType};
 use protocol::slots::ResourceSlots;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,10 @@ pub(crate) struct Session {
     pub(crate) architecture: String,
     pub(crate) tag: Option<String>,
     pub(crate) priority: u8,
+    /// Its rank among those that it may make give way.
+    pub(crate) job_priority: i32,
+    /// Whether it may have to give way itself.
+    pub(crate) is_preemptible: bool,
     pub(crate) cluster_mode: ClusterMode,
     pub(crate) cluster_size: u32,
     /// Of one kernel.
@@ -79,12 +84,37 @@ pub(crate) struct SessionMount {
     pub(crate) read_only: bool,
 }
 
+impl Session {
+    /// When it last entered a status, in milliseconds since 1970.
+    pub(crate) fn entered(&self, status: SessionStatus) -> Option<i64> {
+        let text = self.status_history.get(status.as_str())?;
+        Some(text.parse::<Timestamp>().ok()?.as_millisecond())
+    }
+
+    /// Since when it waits without a place, in milliseconds since 1970: it may have been given one
+    /// before, and to lose its rank in the queue is not to leave it.
+    pub(crate) fn waits_since(&self) -> i64 {
+        let left = SessionStatus::ALL
+            .iter()
+            .filter(|status| {
+                !matches!(
+                    status,
+                    SessionStatus::Pending | SessionStatus::Deprioritizing
+                )
+            })
+            .filter_map(|status| self.entered(*status));
+        left.max()
+            .unwrap_or(i64::MIN)
+            .max(self.created_at.0.as_millisecond())
+    }
+}
+
 const COLUMNS: &str = "id, name, type, status, status_info, status_data, status_history, result, \
      exit_code, user, access_key, domain, project, resource_group, image, architecture, tag, \
      priority, cluster_mode, cluster_size, requested_slots, occupied_slots, resource_opts, \
      environ, mounts, preopen_ports, bootstrap_script, startup_command, batch_timeout, starts_at, \
      dependencies, callback_url, terminate_reason, terminate_forced, num_queries, created_at, \
-     terminated_at, environments, agent_list";
+     terminated_at, environments, agent_list, job_priority, is_preemptible";
 
 fn read(row: &Row<'_>) -> Result<Session> {
     Ok(Session {
@@ -127,13 +157,15 @@ fn read(row: &Row<'_>) -> Result<Session> {
         terminated_at: row.get(36)?,
         environments: row.get::<_, Json<_>>(37)?.0,
         agents: row.get::<_, Json<_>>(38)?.0,
+        job_priority: row.get(39)?,
+        is_preemptible: row.get(40)?,
     })
 }
 
 /// Adds a session.
 pub(crate) fn insert(db: &Connection, session: &Session) -> Result<()> {
     let s = session;
-    let values: [&dyn ToSql; 39] = [
+    let values: [&dyn ToSql; 41] = [
         &Id(s.id),
         &s.name,
         &Word(s.kind),
@@ -173,6 +205,8 @@ pub(crate) fn insert(db: &Connection, session: &Session) -> Result<()> {
         &s.terminated_at,
         &Json(&s.environments),
         &Json(&s.agents),
+        &s.job_priority,
+        &s.is_preemptible,
     ];
     let places = (1..=values.len())
         .map(|n| format!("?{n}"))

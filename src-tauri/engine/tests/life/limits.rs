@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::program::Program;
 use crate::small;
 
-async fn change(engine: &Program, mutation: &str) {
+pub(crate) async fn change(engine: &Program, mutation: &str) {
     let query = format!("mutation {{ {mutation} {{ ok msg }} }}");
     let (_, answer) = engine.post("/admin/gql", json!({ "query": query })).await;
     let field = mutation.split('(').next().unwrap();

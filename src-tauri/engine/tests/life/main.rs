@@ -16,6 +16,7 @@ mod program;
 mod callback;
 mod job;
 mod limits;
+mod preempt;
 
 use program::Program;
 use reqwest::Method;

@@ -10,6 +10,7 @@
 mod support;
 
 mod commit;
+mod preempt;
 mod recover;
 mod scripted;
 

@@ -122,6 +122,21 @@ pub struct Create {
     /// 0 to 100, higher goes first.
     #[serde(default = "default_priority")]
     pub priority: i32,
+    /// Its rank among the sessions that it may make give way when there is no room for it; those of
+    /// lower ranks do. From 26.8 on.
+    #[serde(default, alias = "jobPriority", skip_serializing_if = "is_zero")]
+    pub job_priority: i32,
+    /// Whether it may have to give way itself. From 26.8 on.
+    #[serde(
+        default = "yes",
+        alias = "isPreemptible",
+        skip_serializing_if = "Clone::clone"
+    )]
+    pub is_preemptible: bool,
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 fn interactive() -> SessionType {

@@ -28,6 +28,7 @@ pub(crate) fn session(number: u128, asks: &[ResourceSlots]) -> Session {
         id: Uuid::from_u128(number),
         created_millis: i64::try_from(number).unwrap_or(i64::MAX),
         priority: 10,
+        job_priority: 0,
         tries: 0,
         user: Uuid::from_u128(1),
         project: Uuid::from_u128(2),
@@ -64,13 +65,13 @@ pub(crate) fn snapshot(agents: Vec<Agent>, waiting: Vec<Session>) -> Snapshot {
 pub(crate) fn why(decisions: &[Decision], index: usize) -> String {
     match &decisions[index].outcome {
         Outcome::Wait(reason) => reason.to_string(),
-        Outcome::Start(placements) => panic!("started at {placements:?}"),
+        other => panic!("does not wait: {other:?}"),
     }
 }
 
 pub(crate) fn where_to(decisions: &[Decision], index: usize) -> Vec<&str> {
     match &decisions[index].outcome {
         Outcome::Start(placements) => placements.iter().map(|p| p.agent.as_str()).collect(),
-        Outcome::Wait(reason) => panic!("waits: {reason}"),
+        other => panic!("does not start: {other:?}"),
     }
 }
