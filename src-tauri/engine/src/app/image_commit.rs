@@ -83,9 +83,7 @@ impl Commits {
     fn begin(&self, session: Uuid) -> Result<CancellationToken, Problem> {
         let mut hands = self.lock();
         if hands.commits.contains_key(&session) {
-            return Err(Problem::bad_request(
-                "The session is being saved as an image already.",
-            ));
+            return Err(Problem::bad_request("The session is being saved already."));
         }
         if hands.stopping.contains_key(&session) {
             return Err(Problem::bad_request(
@@ -106,7 +104,7 @@ fn busy(session: &Session, advice: &str) -> Problem {
         "session_generic_mismatch",
     )
     .msg(format!(
-        "The session {} is being saved as an image. {advice}",
+        "The session {} is being saved. {advice}",
         session.name
     ))
 }
@@ -128,13 +126,30 @@ impl Drop for Stopping<'_> {
     }
 }
 
-/// Ends a commit, however it ends.
-struct Guard {
+/// A session in the middle of being saved; over when dropped, however it ends.
+pub(super) struct Commit {
     app: App,
     session: Uuid,
+    broken_off: CancellationToken,
 }
 
-impl Drop for Guard {
+impl Commit {
+    /// From now on the session can't be ended but by force; nor can it be saved a second time.
+    pub(super) fn begin(app: &App, session: Uuid) -> Result<Self, Problem> {
+        Ok(Self {
+            broken_off: app.commits.begin(session)?,
+            app: app.clone(),
+            session,
+        })
+    }
+
+    /// Comes back when the session was ended by force.
+    pub(super) async fn is_broken_off(&self) {
+        self.broken_off.cancelled().await;
+    }
+}
+
+impl Drop for Commit {
     fn drop(&mut self) {
         self.app.commits.lock().commits.remove(&self.session);
     }
@@ -171,25 +186,20 @@ pub(crate) async fn commit(
             session.image
         ))
     })?;
-    let stop = app.commits.begin(session.id)?;
-    let guard = Guard {
-        app: app.clone(),
-        session: session.id,
-    };
+    let commit = Commit::begin(app, session.id)?;
     // Looks at the session again: it may have ended just before the commit began.
     let order = order(app, session, name).await?;
     Ok(background::start(
         app,
         session.user,
         move |app, report| async move {
-            let _guard = guard;
             report.step(0.0, 2.0, "Commit started");
             let work = app
                 .images
                 .commit(order.base, changes, order.image.labels.clone());
             let content = tokio::select! {
                 content = work => content.map_err(image_problem)?,
-                () = stop.cancelled() => {
+                () = commit.is_broken_off() => {
                     return Err(Problem::internal("The session was terminated by force."));
                 }
             };

@@ -25,6 +25,7 @@ pub(crate) mod resource;
 pub(crate) mod resource_group;
 pub(crate) mod service;
 pub(crate) mod session;
+pub(crate) mod session_archive;
 pub(crate) mod session_batch;
 pub(crate) mod session_check;
 pub(crate) mod session_create;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use protocol::api::gangway::{ImageImport, ImagePull, TaskStarted};
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::extract::Body;
-use crate::app::{image, image_commit, image_pull, session};
+use crate::app::{image, image_commit, image_pull, session, session_archive};
 use crate::auth::{Caller, Superadmin};
 use crate::error::Problem;
 use crate::state::App;
@@ -19,7 +20,7 @@ pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/gangway/image/pull", post(pull))
         .route("/gangway/image/import", post(import))
-        .route("/session/{s}/commit", get(status).post(no_file))
+        .route("/session/{s}/commit", get(status).post(pack))
         .route("/session/{s}/imagify", post(imagify))
 }
 
@@ -88,8 +89,16 @@ async fn status(
     Ok(Json(json!({ "status": status, "kernel": kernel })))
 }
 
-async fn no_file(_: Caller) -> Problem {
-    Problem::not_implemented(
-        "This engine saves sessions as images of its own, not as files. Save it as an image.",
-    )
+/// Where the archive lies is chosen here: a name in the request counts for nothing.
+async fn pack(
+    State(app): State<App>,
+    caller: Caller,
+    Path(reference): Path<String>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let (found, kernels) = session::find(&app, &caller, &reference, None).await?;
+    let archive = session_archive::pack(&app, &found, &kernels).await?;
+    let answer = json!({
+        "bgtask_id": archive.task, "kernel": archive.kernel, "path": archive.path,
+    });
+    Ok((StatusCode::CREATED, Json(answer)))
 }

@@ -13,6 +13,7 @@ mod support;
 #[path = "../lifecycle/program.rs"]
 mod program;
 
+mod archive;
 mod callback;
 mod job;
 mod limits;
