@@ -37,7 +37,7 @@ async fn a_link_leads_to_its_session() -> Result<()> {
 
     follow(&home, "gangway://terminate/linked")?;
     window.find("settings.theme").await?;
-    let status = home.gangway(&["session", "info", "linked"])?;
+    let status = home.gangway(&["session", "show", "linked"])?;
     ensure!(status["status"] == "RUNNING", "{status}");
     ensure!(home.processes("gangway-desktop").len() == 1);
     window.close().await?;
