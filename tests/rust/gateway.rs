@@ -28,6 +28,9 @@ struct State {
     passed: Mutex<Vec<Passed>>,
     holds: AtomicBool,
     no_upgrades: AtomicBool,
+    cut: AtomicBool,
+    /// Both ends of what is open.
+    open: Mutex<Vec<TcpStream>>,
 }
 
 impl State {
@@ -82,6 +85,19 @@ impl Gateway {
         self.state.holds.store(holds, SeqCst);
     }
 
+    /// Ends all connections and takes no more, as a network that is gone, or is there again.
+    pub fn cut(&self, cut: bool) {
+        self.state.cut.store(cut, SeqCst);
+        let mut open = self
+            .state
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for end in open.drain(..) {
+            let _ = end.shutdown(Shutdown::Both);
+        }
+    }
+
     /// From now on turns away whoever wants a WebSocket.
     pub fn refuse_upgrades(&self) {
         self.state.no_upgrades.store(true, SeqCst);
@@ -90,6 +106,9 @@ impl Gateway {
 
 /// Both directions of one connection, each in a thread.
 fn connection(client: TcpStream, manager: SocketAddr, state: &Arc<State>) {
+    if state.cut.load(SeqCst) {
+        return;
+    }
     let Ok(upstream) = TcpStream::connect(manager) else {
         return;
     };
@@ -98,6 +117,10 @@ fn connection(client: TcpStream, manager: SocketAddr, state: &Arc<State>) {
     let (Ok(to_client), Ok(to_manager)) = (client.try_clone(), upstream.try_clone()) else {
         return;
     };
+    if let (Ok(one), Ok(other)) = (client.try_clone(), upstream.try_clone()) {
+        let mut open = state.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.extend([one, other]);
+    }
     // Which of the requests waits for its answer on this connection.
     let waiting = Arc::new(Mutex::new(None));
     let back = (Arc::clone(state), Arc::clone(&waiting));

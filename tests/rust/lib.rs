@@ -19,4 +19,6 @@ pub mod process;
 pub mod registry;
 pub mod repository;
 pub mod screen;
+pub mod served_ui;
+pub mod web_server;
 pub mod window;

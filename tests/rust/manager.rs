@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::computer::Computer;
 
 /// The version that requests announce.
-const VERSION: &str = "v9.20250722";
+pub(crate) const VERSION: &str = "v9.20250722";
 
 /// A manager, and a keypair for it.
 #[derive(Debug, Clone)]
@@ -162,7 +162,11 @@ impl Manager {
         })
     }
 
-    fn authorization(
+    /// What shows whose a request is.
+    ///
+    /// # Errors
+    /// When it can't be signed.
+    pub(crate) fn authorization(
         &self,
         method: &str,
         path: &str,

@@ -42,6 +42,10 @@ fn peer_sessions_are_reached_by_the_app_proxy() -> Result<()> {
         Ok(get(port, "/").ok().filter(|page| page.contains("200 OK")))
     })?;
     ensure!(page.contains("seen-through"), "{page}");
+    // The same as one opens it from the list of apps.
+    let opened = computer.gangway(&["app", "open", "way-round", name, "--print-url"])?;
+    let port = u16::try_from(opened["local_port"].as_u64().context("local_port")?)?;
+    ensure!(get(port, "/")?.contains("seen-through"), "{opened}");
     let asked = gateway.so_far();
     ensure!(
         asked.iter().any(|it| it.request.contains("/start-service")),

@@ -110,6 +110,17 @@ fn an_address_that_is_no_manager_says_what_it_is() -> Result<()> {
             "{address}: {ended} {said}"
         );
     }
+    // One that takes connections and says nothing is given up while somebody still looks.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let (ended, said) = ask(&format!("http://{}", silent.local_addr()?))?;
+    ensure!(
+        ended == 5
+            && said["error"]["code"] == "manager_unreachable"
+            && said["error"]["message"]
+                .as_str()
+                .is_some_and(|it| it.contains("has not answered for 10 s")),
+        "{ended} {said}"
+    );
     // This computer's own login is untouched by all that.
     ensure!(server.gangway(&["whoami"])? == account, "another account");
     Ok(())

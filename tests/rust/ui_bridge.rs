@@ -1,87 +1,15 @@
 //! `gangway ui`: the whole user interface in the user's own browser, behind a one-time token.
 
-use std::process::Stdio;
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use fantoccini::Locator;
+use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use tests::chromium::Chromium;
 use tests::computer::{Computer, PATIENCE};
-use tests::process::{Running, eventually};
+use tests::gateway::Gateway;
+use tests::peer::with_line;
 use tests::repository;
-
-/// The server, its address, and the token that was in the address.
-struct Ui {
-    computer: Computer,
-    _server: Running,
-    address: String,
-    url: String,
-    token: String,
-}
-
-impl Ui {
-    fn new() -> Result<Self> {
-        let computer = Computer::logged_in()?;
-        let server = Running::start(
-            computer
-                .command(&["ui"])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null()),
-        )?;
-        let url = eventually("the browser to be asked", PATIENCE, || {
-            Ok(computer.home().opened_in_browser())
-        })?;
-        let (address, token) = url.split_once("/#t=").with_context(|| url.clone())?;
-        ensure!(
-            address.starts_with("http://127.0.0.1:") && token.len() >= 20,
-            "{url}"
-        );
-        let (address, token) = (address.to_owned(), token.to_owned());
-        Ok(Self {
-            computer,
-            _server: server,
-            address,
-            url,
-            token,
-        })
-    }
-
-    fn client() -> Result<Client> {
-        Ok(Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(30))
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?)
-    }
-
-    fn post(&self, client: &Client, path: &str, body: &Value) -> RequestBuilder {
-        client
-            .post(format!("{}{path}", self.address))
-            .header("Content-Type", "application/json")
-            .header("Origin", &self.address)
-            .body(body.to_string())
-    }
-
-    /// Trades the token; the cookie as a `Cookie` header wants it.
-    async fn enter(&self, client: &Client) -> Result<String> {
-        let answer = self
-            .post(client, "/api/enter", &json!({"token": self.token}))
-            .send()
-            .await?;
-        ensure!(answer.status().is_success(), "{answer:?}");
-        let cookie = answer
-            .headers()
-            .get("set-cookie")
-            .context("no cookie")?
-            .to_str()?
-            .to_owned();
-        for part in ["HttpOnly", "SameSite=Strict"] {
-            ensure!(cookie.contains(part), "no {part} in {cookie}");
-        }
-        Ok(cookie.split(';').next().unwrap_or_default().to_owned())
-    }
-}
+use tests::served_ui::Ui;
 
 async fn refused(what: &str, answer: Response) -> Result<()> {
     let status = answer.status();
@@ -233,6 +161,75 @@ async fn it_is_the_whole_app_in_a_browser() -> Result<()> {
         .await?;
     browser.close().await?;
     outcome
+}
+
+/// A list that was right before the network went is right again after it is back, by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_is_right_again_after_the_network_was_gone() -> Result<()> {
+    let server = Computer::logged_in()?;
+    let endpoint = server.engine()?["endpoint"].clone();
+    let gateway = Gateway::before(endpoint.as_str().context("endpoint")?)?;
+    let keys = server.gangway(&["keypair", "show", "--secret"])?;
+    let text = |key: &str| keys[key].as_str().context("keypair");
+    let computer = Computer::new()?;
+    let mut login = computer.command(&[
+        "login",
+        "--endpoint",
+        &gateway.address(),
+        "--access-key",
+        text("access_key")?,
+        "--secret-key-stdin",
+        "--keychain",
+        "file",
+        "--as",
+        "lab",
+    ]);
+    let output = with_line(&mut login, text("secret_key")?)?;
+    ensure!(output.status.success(), "{output:?}");
+    server.launch("stays", &[])?;
+    server.launch("goes", &[])?;
+    let ui = Ui::on(computer)?;
+    let browser = Chromium::open(ui.computer.home()).await?;
+    let outcome = away_and_back(&ui, &server, &gateway, &browser).await;
+    browser.close().await?;
+    outcome
+}
+
+async fn away_and_back(
+    ui: &Ui,
+    server: &Computer,
+    gateway: &Gateway,
+    browser: &Chromium,
+) -> Result<()> {
+    let row = |name: &str| format!("[data-testid=\"sessions.row.{name}\"]");
+    browser.client().goto(&ui.url).await?;
+    browser
+        .css("[data-testid=\"nav.sessions\"]")
+        .await?
+        .click()
+        .await?;
+    browser.css(&row("stays")).await?;
+    browser.css(&row("goes")).await?;
+    gateway.cut(true);
+    server.gangway(&["session", "rm", "--yes", "goes"])?;
+    server.launch("came", &[])?;
+    gateway.cut(false);
+    browser.css(&row("came")).await?;
+    let started = std::time::Instant::now();
+    while !browser
+        .client()
+        .find_all(Locator::Css(&row("goes")))
+        .await?
+        .is_empty()
+    {
+        ensure!(
+            started.elapsed() < PATIENCE,
+            "it still shows what has ended"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    browser.css(&row("stays")).await?;
+    Ok(())
 }
 
 async fn look_around(ui: &Ui, browser: &Chromium) -> Result<()> {

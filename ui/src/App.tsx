@@ -8,7 +8,7 @@ import koKR from 'antd/locale/ko_KR';
 import { useEffect, useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
 import { listen, onPlace } from './bridge';
-import { invalidate, queryClient, useCall } from './bridge/query';
+import { invalidate, queryClient, readAnew, useCall } from './bridge/query';
 import { changeLanguage, type Language } from './i18n';
 import { router } from './routes';
 import { HostConfirm } from './shell/HostConfirm';
@@ -37,7 +37,11 @@ function Themed() {
     void changeLanguage(language);
   }, [language]);
 
-  useEffect(() => listen((tag) => void invalidate(queryClient, tag)), []);
+  // Who is logged in may have changed in another window or in a terminal.
+  useEffect(
+    () => listen((tag) => void (tag === 'profile' ? readAnew() : invalidate(queryClient, tag))),
+    [],
+  );
 
   useEffect(
     () =>

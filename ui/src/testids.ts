@@ -17,6 +17,8 @@ export const ids = {
     password: 'login.password',
     domain: 'login.domain',
     otp: 'login.otp',
+    newPassword: 'login.new-password',
+    newPasswordAgain: 'login.new-password-again',
     force: 'login.force',
     accessKey: 'login.access-key',
     secretKey: 'login.secret-key',

@@ -24,6 +24,9 @@ pub(crate) struct LoginArgs {
     /// Read the password from standard input instead of asking for it
     #[arg(long, requires = "email")]
     password_stdin: bool,
+    /// Read a new password, for one that has expired, from the next line of standard input
+    #[arg(long, requires = "password_stdin")]
+    new_password_stdin: bool,
     /// One-time password
     #[arg(long, value_name = "NUMBER", requires = "email")]
     otp: Option<String>,
@@ -89,6 +92,28 @@ impl LoginArgs {
         })
     }
 
+    /// The one from now on, for a password that has expired.
+    fn new_password(&self, expired: Failure) -> Result<String, Failure> {
+        if self.new_password_stdin {
+            return ask::secret("New password: ", true);
+        }
+        if !ask::can_ask() {
+            return Err(expired);
+        }
+        eprintln!(
+            "The password has expired. A new one has 8 characters or more, with a letter, a digit \
+             and a symbol."
+        );
+        let new = ask::secret("New password: ", false)?;
+        match ask::secret("The same again: ", false)? == new {
+            true => Ok(new),
+            false => Err(Failure::new(
+                FailureCode::InvalidInput,
+                "the two passwords are not the same",
+            )),
+        }
+    }
+
     fn with(&self, otp: Option<String>) -> Result<LoginWith, Failure> {
         if let Some(access_key) = &self.access_key {
             return Ok(LoginWith::Keypair {
@@ -106,6 +131,7 @@ impl LoginArgs {
             otp,
             domain: self.domain.clone(),
             force: self.force,
+            new_password: None,
         })
     }
 }
@@ -168,6 +194,14 @@ async fn login_remote(
                 }
                 _ => return Err(failure.hint("give it with --otp")),
             },
+            Err(failure) if failure.code == FailureCode::PasswordExpired => {
+                match &mut request.with {
+                    LoginWith::Password { new_password, .. } if new_password.is_none() => {
+                        *new_password = Some(args.new_password(failure)?);
+                    }
+                    _ => return Err(failure),
+                }
+            }
             answer => return answer,
         }
     }

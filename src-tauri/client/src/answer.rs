@@ -1,6 +1,8 @@
 //! Reads what a manager answers, and no more of it than makes sense: the other end may be broken, or
 //! not be what it says.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use eventsource_stream::{Event, Eventsource};
 use futures_util::{Stream, StreamExt};
@@ -11,6 +13,9 @@ use crate::{Client, Error};
 /// of many thousand sessions, stay below a quarter of that.
 const LONGEST: usize = 64 << 20;
 
+/// An answer that has begun and stops for so long does not go on.
+const PAUSE: Duration = Duration::from_secs(30);
+
 /// The longest event of a stream of events, in bytes.
 const LONGEST_EVENT: usize = 1 << 20;
 
@@ -18,18 +23,21 @@ impl Client {
     /// All of an answer.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when it is cut off, [`Error::Answer`] when it is longer than 64 MiB.
+    /// [`Error::Unreachable`] when it is cut off, [`Error::Silent`] when it stops, [`Error::Answer`] when it is longer than 64 MiB.
     pub(crate) async fn whole(&self, response: reqwest::Response) -> Result<Bytes, Error> {
         let mut chunks = response.bytes_stream();
         let mut all = BytesMut::new();
-        while let Some(chunk) = chunks.next().await {
+        loop {
+            let next = tokio::time::timeout(PAUSE, chunks.next()).await;
+            let Some(chunk) = next.map_err(|_| self.silent(PAUSE))? else {
+                return Ok(all.freeze());
+            };
             let chunk = chunk.map_err(|error| self.unreachable(error.without_url()))?;
             if all.len() + chunk.len() > LONGEST {
                 return Err(Error::answer("a request", "the answer has no end"));
             }
             all.extend_from_slice(&chunk);
         }
-        Ok(all.freeze())
     }
 }
 

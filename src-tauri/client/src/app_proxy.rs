@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use url::Url;
 use uuid::Uuid;
 
-use crate::call::Call;
+use crate::call::{ANSWER, Call};
 use crate::{Client, Error, StartOptions};
 
 /// As for every other connection.
@@ -104,8 +104,12 @@ impl Client {
             envs: text(&options.envs)?,
             arguments: text(&options.arguments)?,
         };
-        self.json(Call::post(&["session", session, "start-service"]).json(&body)?)
-            .await
+        self.json(
+            Call::post(&["session", session, "start-service"])
+                .json(&body)?
+                .works(),
+        )
+        .await
     }
 
     /// The app proxy knows sessions by their ids only.
@@ -145,13 +149,8 @@ impl Client {
 
     /// One step of the app proxy. Its addresses hold tokens, which no error may show.
     async fn follow<T: DeserializeOwned>(&self, address: Url) -> Result<T, Error> {
-        let response = self
-            .http()?
-            .get(address)
-            .header(ACCEPT, "application/json")
-            .send()
-            .await
-            .map_err(|error| self.unreachable(error.without_url()))?;
+        let step = self.http()?.get(address).header(ACCEPT, "application/json");
+        let response = self.within(ANSWER, step.send()).await?;
         let response = self.check(response).await?;
         let bytes = self.whole(response).await?;
         serde_json::from_slice(&bytes)

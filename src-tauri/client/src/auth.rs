@@ -1,6 +1,9 @@
 //! Logging in: with a password at the manager or at its web server, or with a keypair.
 
-use protocol::api::auth::{Authorize, Authorized, LoginAnswer, WebLogin, WebLoginAnswer};
+use protocol::api::auth::{
+    Authorize, Authorized, LoginAnswer, RenewPassword, WebLogin, WebLoginAnswer, WebLoginData,
+    WebRenewPassword, WebRenewed,
+};
 use protocol::problem::Problem;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -177,7 +180,7 @@ impl Client {
             return Err(crate::connection::refused(status.as_u16(), &bytes));
         };
         if !answer.authenticated {
-            return Err(web_refusal(status, answer));
+            return Err(web_refusal(status, answer.data.unwrap_or_default()));
         }
         let told = answer.data.unwrap_or_default();
         let (Some(id), Some(access_key)) = (id, told.access_key) else {
@@ -187,6 +190,46 @@ impl Client {
             credentials: Credentials::WebSession(WebSession { access_key, id }),
             role: told.role.unwrap_or_default(),
         })
+    }
+
+    /// Gives an account whose password has expired a new one; no login is made by that.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] with 401 when the old password is wrong, with 400 when the new one is not
+    /// accepted, or the manager lets no password expire.
+    pub async fn renew_password(&self, login: &Login, new: &SecretString) -> Result<(), Error> {
+        let username = login.username.clone();
+        let current_password = login.password.expose_secret().to_owned();
+        let new_password = new.expose_secret().to_owned();
+        let call = match self.doorway() {
+            Doorway::Manager => {
+                let body = RenewPassword {
+                    domain: login.domain.clone(),
+                    username,
+                    current_password,
+                    new_password,
+                };
+                let call = Call::post(&["auth", "update-password-no-auth"]).anonymous();
+                return self.done(call.json(&body)?).await;
+            }
+            Doorway::WebServer => Call::post(&["server", "update-password-no-auth"])
+                .anonymous()
+                .json(&WebRenewPassword {
+                    username,
+                    current_password,
+                    new_password,
+                })?,
+        };
+        let sent = self.send_unchecked(&call).await?;
+        let status = sent.status();
+        let bytes = self.whole(sent).await?;
+        match serde_json::from_slice::<WebRenewed>(&bytes) {
+            Ok(answer) if answer.password_changed_at.is_some() => Ok(()),
+            Ok(WebRenewed {
+                data: Some(told), ..
+            }) => Err(web_refusal(status, told)),
+            _ => Err(crate::connection::refused(status.as_u16(), &bytes)),
+        }
     }
 
     /// Ends the login at the web server; a keypair has none to end.
@@ -243,8 +286,7 @@ fn session_id(headers: &http::HeaderMap) -> Option<SecretString> {
 }
 
 /// A refusal is told in the body; 23.09 answers it with the status 200.
-fn web_refusal(status: http::StatusCode, answer: WebLoginAnswer) -> Error {
-    let told = answer.data.unwrap_or_default();
+fn web_refusal(status: http::StatusCode, told: WebLoginData) -> Error {
     let kind = told.kind.unwrap_or_default();
     match kind.rsplit('/').next() {
         Some("require-totp-authentication") => return Error::OtpNeeded,

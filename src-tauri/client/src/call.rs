@@ -1,9 +1,19 @@
 //! A request before it is signed and sent.
 
+use std::time::Duration;
+
 use http::Method;
 use serde::Serialize;
 
 use crate::Error;
+
+/// So long an answer to a question may keep everybody waiting.
+pub(crate) const ANSWER: Duration = Duration::from_secs(30);
+/// The same for what changes something: given up, nobody knows whether it was done.
+const CHANGE: Duration = Duration::from_secs(60);
+/// The same for what the protocol lets a manager do before it answers: start a session, run a
+/// program in it, copy a large home into a folder.
+const WORK: Duration = Duration::from_secs(300);
 
 /// A request before it is signed.
 pub(crate) struct Call<'a> {
@@ -14,12 +24,19 @@ pub(crate) struct Call<'a> {
     pub(crate) anonymous: bool,
     /// Whether it may be sent again: it changes nothing.
     pub(crate) reads: bool,
+    /// How long the manager may say nothing.
+    pub(crate) patience: Duration,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn new(method: Method, path: &[&'a str]) -> Self {
+        let reads = matches!(method, Method::GET | Method::HEAD);
         Self {
-            reads: matches!(method, Method::GET | Method::HEAD),
+            reads,
+            patience: match reads {
+                true => ANSWER,
+                false => CHANGE,
+            },
             method,
             path: path.to_vec(),
             query: Vec::new(),
@@ -58,6 +75,19 @@ impl<'a> Call<'a> {
     /// It only reads, whatever its method says.
     pub(crate) fn reads(mut self) -> Self {
         self.reads = true;
+        self.patience = ANSWER;
+        self
+    }
+
+    /// The manager answers when it has done it, which may take minutes.
+    pub(crate) fn works(mut self) -> Self {
+        self.patience = WORK;
+        self
+    }
+
+    /// Somebody sits before it: a manager that takes longer is told to be silent.
+    pub(crate) fn within(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 

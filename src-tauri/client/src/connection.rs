@@ -21,9 +21,8 @@ use crate::call::Call;
 use crate::retry::{Setback, wanted_pause};
 use crate::{Doorway, Error, Network};
 
-/// A manager that says nothing for so long is not there any more. Copying a large home into a
-/// folder is the longest silence that is meant.
-const SILENCE: Duration = Duration::from_secs(300);
+/// The longest silence that is ever meant; each kind of request has its own, see [`Call`].
+const SILENCE: Duration = Duration::from_secs(310);
 
 /// The web server takes the id of a login in it, as it does in a cookie.
 pub(crate) const SESSION_HEADER: &str = "x-backendai-sessionid";
@@ -361,10 +360,27 @@ impl Client {
         if let Some(body) = &call.body {
             request = request.body(body.clone());
         }
-        request
-            .send()
-            .await
-            .map_err(|error| self.unreachable(error))
+        self.within(call.patience, request.send()).await
+    }
+
+    /// Waits for the beginning of an answer, and not for ever.
+    pub(crate) async fn within(
+        &self,
+        patience: Duration,
+        answer: impl Future<Output = reqwest::Result<reqwest::Response>>,
+    ) -> Result<reqwest::Response, Error> {
+        match tokio::time::timeout(patience, answer).await {
+            // The address may hold a token; where the manager is, the error says anyway.
+            Ok(answer) => answer.map_err(|error| self.unreachable(error.without_url())),
+            Err(_) => Err(self.silent(patience)),
+        }
+    }
+
+    pub(crate) fn silent(&self, patience: Duration) -> Error {
+        Error::Silent {
+            endpoint: self.endpoint().to_owned(),
+            seconds: patience.as_secs(),
+        }
     }
 
     /// Makes an error of an answer that is one.

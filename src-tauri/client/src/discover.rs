@@ -1,5 +1,7 @@
 //! What stands behind an address: a manager, its web server, or something else.
 
+use std::time::Duration;
+
 use protocol::api::auth::Announcement;
 use url::Url;
 
@@ -48,7 +50,8 @@ impl Discovered {
 ///
 /// # Errors
 /// [`Error::Address`] when it is no address, [`Error::NotManager`] and [`Error::WrongScheme`] when
-/// something else answers, [`Error::Certificate`] and [`Error::Unreachable`] when nothing can.
+/// something else answers, [`Error::Silent`] when nothing comes, [`Error::Certificate`] and
+/// [`Error::Unreachable`] when nothing can.
 pub async fn discover(address: &str, network: &Network) -> Result<Discovered, Error> {
     let typed = address.trim();
     let endpoint = match typed.contains("://") {
@@ -77,8 +80,11 @@ pub async fn discover(address: &str, network: &Network) -> Result<Discovered, Er
     }))
 }
 
+/// Nobody wants to wait longer to learn that an address is the wrong one.
+const LOOK: Duration = Duration::from_secs(10);
+
 async fn look(client: &Client) -> Result<Announcement, Error> {
-    let call = Call::get(&[]).anonymous();
+    let call = Call::get(&[]).anonymous().within(LOOK);
     let response = client.send_unchecked(&call).await?;
     let endpoint = client.endpoint().to_owned();
     let status = response.status();

@@ -22,6 +22,14 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// It has taken the request and says nothing.
+    #[error("the manager at {endpoint} has not answered for {seconds} s")]
+    Silent {
+        /// Its address.
+        endpoint: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// The manager's certificate is not trusted.
     #[error("the certificate of {endpoint} is not trusted")]
     Certificate {
@@ -201,7 +209,7 @@ impl Error {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::Silent { .. } => true,
             Self::Manager { status, .. } => matches!(status, 429 | 502 | 503 | 504),
             _ => false,
         }

@@ -56,8 +56,12 @@ impl Client {
     /// [`Error::Unsupported`] when the manager is not our engine.
     pub async fn save_home(&self, session: &str, save: &Save) -> Result<Saved, Error> {
         self.require(capability::SAVE_HOME).await?;
-        self.json(Call::post(&["gangway", "session", session, "save"]).json(save)?)
-            .await
+        self.json(
+            Call::post(&["gangway", "session", session, "save"])
+                .json(save)?
+                .works(),
+        )
+        .await
     }
 
     /// Live use of a session.
@@ -95,7 +99,9 @@ impl Client {
         let body = Install {
             app: app.to_owned(),
         };
-        let call = Call::post(&["gangway", "session", session, "install"]).json(&body)?;
+        let call = Call::post(&["gangway", "session", session, "install"])
+            .json(&body)?
+            .works();
         let response = self.send(call).await?;
         let client = self.clone();
         Ok(events(response.bytes_stream()).filter_map(move |event| {

@@ -59,8 +59,12 @@ impl Client {
     /// # Errors
     /// [`Error::Manager`] when the folder may not be cloned, the name is taken or a limit is reached.
     pub async fn clone_folder(&self, folder: &str, clone: &CloneRequest) -> Result<Cloned, Error> {
-        self.json(Call::post(&["folders", folder, "clone"]).json(clone)?)
-            .await
+        self.json(
+            Call::post(&["folders", folder, "clone"])
+                .json(clone)?
+                .works(),
+        )
+        .await
     }
 
     /// Gives a folder another name.
@@ -110,7 +114,7 @@ impl Client {
     /// # Errors
     /// [`Error::Manager`] when it is not there.
     pub async fn purge_folder(&self, id: Uuid) -> Result<(), Error> {
-        let call = Call::post(&["folders", "delete-from-trash-bin"]);
+        let call = Call::post(&["folders", "delete-from-trash-bin"]).works();
         self.done(call.json(&ById { id })?).await
     }
 

@@ -99,7 +99,9 @@ impl Client {
         let body = ImagePull {
             reference: reference.to_owned(),
         };
-        let call = Call::post(&["gangway", "image", "pull"]).json(&body)?;
+        let call = Call::post(&["gangway", "image", "pull"])
+            .json(&body)?
+            .works();
         let started: TaskStarted = self.json(call).await?;
         Ok(started.task_id)
     }
@@ -110,7 +112,9 @@ impl Client {
     /// [`Error::Unsupported`] when the manager is not our engine.
     pub async fn import_image(&self, body: &ImageImport) -> Result<Uuid, Error> {
         self.require(capability::IMAGES).await?;
-        let call = Call::post(&["gangway", "image", "import"]).json(body)?;
+        let call = Call::post(&["gangway", "image", "import"])
+            .json(body)?
+            .works();
         let started: TaskStarted = self.json(call).await?;
         Ok(started.task_id)
     }
@@ -167,7 +171,9 @@ impl Client {
     /// When the manager refuses or can't be reached.
     pub async fn commit_session(&self, session: &str, name: &str) -> Result<Uuid, Error> {
         let body = json!({ "image_name": name, "image_visibility": "user" });
-        let call = Call::post(&["session", session, "imagify"]).json(&body)?;
+        let call = Call::post(&["session", session, "imagify"])
+            .json(&body)?
+            .works();
         let started: TaskStarted = self.json(call).await?;
         Ok(started.task_id)
     }

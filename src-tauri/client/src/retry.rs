@@ -5,6 +5,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
 
 use crate::call::Call;
 use crate::{Client, Error};
@@ -12,6 +13,9 @@ use crate::{Client, Error};
 /// A manager that wants to be left alone for longer is not waited for: somebody sits before the
 /// screen.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Who has waited for so long is told; with an attempt that begins just before, that is a minute.
+const ENOUGH: Duration = Duration::from_secs(30);
 
 /// Seconds until requests are counted anew. Backend.AI's manager sends this and no `Retry-After`.
 const RESET: &str = "x-ratelimit-reset";
@@ -76,6 +80,7 @@ impl Client {
         if !again {
             return attempt().await.map_err(|setback| setback.error);
         }
+        let started = Instant::now();
         attempt
             .retry(
                 ExponentialBuilder::default()
@@ -85,7 +90,7 @@ impl Client {
             )
             .when(|setback| {
                 let soon = setback.wait.is_none_or(|wait| wait <= LONGEST_WAIT);
-                soon && setback.error.is_temporary()
+                soon && setback.error.is_temporary() && started.elapsed() < ENOUGH
             })
             .adjust(|setback, pause| pause.map(|pause| pause.max(setback.wait.unwrap_or_default())))
             .await

@@ -335,7 +335,8 @@ impl Client {
     pub async fn launch(&self, create: &Create) -> Result<Created, Error> {
         let create = self.with_folders(create).await?;
         let body = self.launch_body(&create).await?;
-        self.json(Call::post(&["session"]).json(&body)?).await
+        self.json(Call::post(&["session"]).json(&body)?.works())
+            .await
     }
 
     /// Gives a session another name.
@@ -353,7 +354,9 @@ impl Client {
     /// # Errors
     /// [`Error::Manager`] when it is gone or belongs to somebody else.
     pub async fn destroy_session(&self, session: &str, forced: bool) -> Result<(), Error> {
-        let call = Call::delete(&["session", session]).query("forced", forced.to_string());
+        let call = Call::delete(&["session", session])
+            .query("forced", forced.to_string())
+            .works();
         self.done(call).await
     }
 
@@ -362,7 +365,7 @@ impl Client {
     /// # Errors
     /// [`Error::Manager`] when it does not run, or with 501 by managers that don't do that any more.
     pub async fn restart_session(&self, session: &str) -> Result<(), Error> {
-        self.done(Call::patch(&["session", session])).await
+        self.done(Call::patch(&["session", session]).works()).await
     }
 
     /// Interrupts what was run in a session.
@@ -435,7 +438,7 @@ impl Client {
         let mut ran = Ran::default();
         loop {
             let answer: Executed = self
-                .json(Call::post(&["session", session]).json(&body)?)
+                .json(Call::post(&["session", session]).json(&body)?.works())
                 .await?;
             let result = answer.result;
             for (kind, data) in result.console {

@@ -10,6 +10,7 @@ use http::header::{CONTENT_RANGE, RANGE};
 use protocol::api::folder::StorageAddress;
 use url::Url;
 
+use crate::call::ANSWER;
 use crate::{Client, Error};
 
 const TRIES: u32 = 5;
@@ -248,10 +249,7 @@ impl Upload {
             .http()?
             .head(self.url.clone())
             .header("tus-resumable", "1.0.0");
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.client.unreachable(error.without_url()))?;
+        let response = self.client.within(ANSWER, request.send()).await?;
         let response = self.client.check(response).await?;
         offset_header(response.headers())
             .ok_or_else(|| Error::answer("an upload", "no Upload-Offset in the answer"))

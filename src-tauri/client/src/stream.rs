@@ -24,6 +24,9 @@ const KEEP_ALIVE: KeepAlive = KeepAlive {
     every: Duration::from_secs(15),
 };
 
+/// The manager answers when it has started the service, which takes some programs long.
+const START: Duration = Duration::from_secs(60);
+
 /// The service that lets nobody in without a key: the SSH server.
 const GUARDED: &str = "sshd";
 
@@ -180,7 +183,7 @@ impl Client {
         let key = generate_key();
         // Through the same transport as every request: its proxies, certificates and time limits,
         // and the whole of a refusal.
-        let response = self
+        let asked = self
             .upgradable()?
             .get(url.clone())
             .headers(self.sign(&Method::GET, &url, None)?)
@@ -188,9 +191,8 @@ impl Client {
             .header(header::UPGRADE, "websocket")
             .header(header::SEC_WEBSOCKET_VERSION, "13")
             .header(header::SEC_WEBSOCKET_KEY, &key)
-            .send()
-            .await
-            .map_err(|error| self.unreachable(error))?;
+            .send();
+        let response = self.within(START, asked).await?;
         let response = self.check(response).await?;
         let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS

@@ -70,6 +70,7 @@ pub(crate) async fn use_profile(
 pub(crate) async fn remove(context: &Context, request: ProfileRef) -> Result<ProfileList, Failure> {
     let saved = context.profile(&request.name)?;
     if saved.account.is_some() {
+        end_login(context, &request.name, &saved).await;
         context
             .keychain()
             .remove(store(saved.keychain), &secret_name(&request.name))
@@ -111,6 +112,7 @@ pub(crate) async fn login_local(
             role: login.role,
             domain: login.domain,
             project: login.project,
+            login: crate::logins::fresh(),
         }),
         ..before
     };
@@ -131,13 +133,7 @@ pub(crate) async fn logout(context: &Context, _: Nothing) -> Result<Nothing, Fai
     if saved.account.is_none() {
         return Err(not_logged_in(&name));
     }
-    // A manager that can't be reached must not keep anybody logged in either.
-    if saved.mode == settings::AccessMode::Session
-        && let Ok(client) = context.client_of(&name).await
-        && let Err(error) = client.log_out().await
-    {
-        tracing::warn!(%error, "the web server was not told of the logout");
-    }
+    end_login(context, &name, &saved).await;
     saved.account = None;
     // A keychain that is gone must not keep anybody logged in.
     if let Err(error) = context
@@ -152,6 +148,17 @@ pub(crate) async fn logout(context: &Context, _: Nothing) -> Result<Nothing, Fai
     context.changed(Tag::Profile, None);
     context.changed(Tag::Session, None);
     Ok(Nothing {})
+}
+
+/// Ends a login that a web server keeps. A manager that can't be reached must not keep anybody
+/// logged in.
+async fn end_login(context: &Context, name: &str, saved: &Saved) {
+    if saved.mode == settings::AccessMode::Session
+        && let Ok(client) = context.client_of(name).await
+        && let Err(error) = client.log_out().await
+    {
+        tracing::warn!(%error, "the web server was not told of the logout");
+    }
 }
 
 pub(crate) async fn whoami(context: &Context, _: Nothing) -> Result<Account, Failure> {

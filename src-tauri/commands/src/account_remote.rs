@@ -74,6 +74,7 @@ pub(crate) async fn login(context: &Context, request: LoginRemote) -> Result<Acc
             email: owner.email,
             role: owner.role,
             domain: owner.domain_name,
+            login: crate::logins::fresh(),
         }),
         ..before
     };
@@ -101,6 +102,7 @@ async fn log_in(anonymous: Client, with: LoginWith) -> Result<LoggedIn, Failure>
             otp,
             domain,
             force,
+            new_password,
         } => {
             let login = Login {
                 domain: domain.unwrap_or_else(|| USUAL_DOMAIN.to_owned()),
@@ -109,7 +111,23 @@ async fn log_in(anonymous: Client, with: LoginWith) -> Result<LoggedIn, Failure>
                 otp,
                 force,
             };
-            Ok(anonymous.log_in(&login).await?)
+            let Some(new) = new_password else {
+                return Ok(anonymous.log_in(&login).await?);
+            };
+            acceptable(&new)?;
+            let new = SecretString::from(new);
+            let renewed = anonymous.renew_password(&login, &new).await;
+            let login = Login {
+                password: new,
+                ..login
+            };
+            match (renewed, anonymous.log_in(&login).await) {
+                // The old one is wrong, and the new one is not the password already, as it is
+                // when only a one-time password was missing the last time.
+                (Err(error), Err(second)) if second.status() == Some(401) => Err(error.into()),
+                (Err(error), _) if error.status() != Some(401) => Err(error.into()),
+                (_, logged_in) => Ok(logged_in?),
+            }
         }
         LoginWith::Keypair { .. } if anonymous.doorway() == Doorway::WebServer => {
             Err(Failure::new(
@@ -130,6 +148,22 @@ async fn log_in(anonymous: Client, with: LoginWith) -> Result<LoggedIn, Failure>
             }),
             role: String::new(),
         }),
+    }
+}
+
+/// The rule of Backend.AI's own programs; a manager may have one of its own beside it.
+fn acceptable(password: &str) -> Result<(), Failure> {
+    let has = |kind: fn(char) -> bool| password.chars().any(kind);
+    let fits = password.chars().count() >= 8
+        && has(char::is_alphabetic)
+        && has(|c| c.is_ascii_digit())
+        && has(|c| !c.is_alphanumeric() && !c.is_whitespace());
+    match fits {
+        true => Ok(()),
+        false => Err(Failure::new(
+            FailureCode::PasswordWeak,
+            "the new password needs 8 characters or more, with a letter, a digit and a symbol",
+        )),
     }
 }
 
@@ -168,6 +202,23 @@ fn profile_for(config: &Config, found: &Discovered, email: &str) -> Result<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_password_keeps_to_the_rule() {
+        for weak in [
+            "",
+            "short1!",
+            "no-digits-here",
+            "n0symbols",
+            "12345678!",
+            "spaces 123",
+        ] {
+            assert!(acceptable(weak).is_err(), "{weak}");
+        }
+        for fine in ["battery-1", "비밀번호입니다1!", "Tr0ub4dor&3"] {
+            assert!(acceptable(fine).is_ok(), "{fine}");
+        }
+    }
 
     #[test]
     fn the_name_of_this_computer_is_not_given_away() {

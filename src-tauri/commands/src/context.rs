@@ -17,6 +17,7 @@ use crate::file::edit::Edits;
 use crate::host::Host;
 use crate::leave::Departure;
 use crate::links::Links;
+use crate::logins::Logins;
 use crate::seat::Seat;
 use crate::table::Surface;
 use crate::terminal::Terminals;
@@ -24,6 +25,12 @@ use crate::types::{Changed, Failure, FailureCode, Tag};
 
 /// Long enough for a first start on a slow disk, with the database and keys to make.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client, and the login that it was made for.
+struct Known {
+    client: Client,
+    login: String,
+}
 
 /// Cheap to clone; every clone is the same.
 #[derive(Clone)]
@@ -38,7 +45,8 @@ struct Inner {
     surface: Surface,
     host: Arc<dyn Host>,
     keychain: Keychain,
-    clients: Mutex<HashMap<String, Client>>,
+    clients: Mutex<HashMap<String, Known>>,
+    logins: Logins,
     changed: broadcast::Sender<Changed>,
     history: OnceLock<History>,
     links: Links,
@@ -68,6 +76,7 @@ impl Context {
                 host,
                 keychain,
                 clients: Mutex::default(),
+                logins: Logins::default(),
                 changed: broadcast::channel(256).0,
                 history: OnceLock::new(),
                 links: Links::default(),
@@ -127,6 +136,10 @@ impl Context {
             let message = "another process owns tunnels and transfers";
             Failure::new(FailureCode::ProxyFailed, message)
         })
+    }
+
+    pub(crate) fn logins(&self) -> &Logins {
+        &self.inner.logins
     }
 
     pub(crate) fn terminals(&self) -> &Terminals {
@@ -207,14 +220,20 @@ impl Context {
                 .unwrap_or_default(),
         };
         if let Some(known) = self.clients().get(name)
-            && known.endpoint() == endpoint
-            && known.access_key() == Some(&account.access_key)
+            && known.client.endpoint() == endpoint
+            && known.client.access_key() == Some(&account.access_key)
+            && known.login == account.login
         {
-            return Ok(known.clone());
+            return Ok(known.client.clone());
         }
         let client = if local {
             self.local_client().await?
         } else {
+            if self.logins().is_new(name, &account.login) {
+                // It may have been made in another process.
+                let kind = store(profile.keychain);
+                self.keychain().ask_again(kind, &secret_name(name));
+            }
             let secret = self.secret(profile.keychain, name).await?;
             let secret = secret.ok_or_else(|| not_logged_in(name))?;
             let access_key = account.access_key.clone();
@@ -241,7 +260,11 @@ impl Context {
             client.announcement().await?;
             client
         };
-        self.clients().insert(name.to_owned(), client.clone());
+        let known = Known {
+            client: client.clone(),
+            login: account.login.clone(),
+        };
+        self.clients().insert(name.to_owned(), known);
         Ok(client)
     }
 
@@ -284,7 +307,7 @@ impl Context {
         self.clients().clear();
     }
 
-    fn clients(&self) -> MutexGuard<'_, HashMap<String, Client>> {
+    fn clients(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.inner
             .clients
             .lock()

@@ -16,6 +16,7 @@ pub(crate) async fn stream(
     context: &Context,
     _: Nothing,
 ) -> Result<impl Stream<Item = Result<Changed, Failure>> + Send + use<>, Failure> {
+    context.watch_logins();
     let follower = tokio::spawn(follow_manager(context.clone()));
     let state = (context.changes(), AbortOnDrop(follower));
     Ok(futures_util::stream::unfold(

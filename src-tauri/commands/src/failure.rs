@@ -60,7 +60,7 @@ impl Code {
     #[must_use]
     pub fn exit_status(self) -> u8 {
         match self {
-            Self::InvalidInput | Self::UnknownCommand | Self::BadPath => 2,
+            Self::InvalidInput | Self::UnknownCommand | Self::BadPath | Self::PasswordWeak => 2,
             Self::ProfileNotFound
             | Self::SessionNotFound
             | Self::AppNotFound
@@ -131,6 +131,14 @@ impl Code {
         }
     }
 
+    /// Whether all that it takes is that somebody logs in again.
+    pub(crate) fn waits_for_login(self) -> bool {
+        matches!(
+            self,
+            Self::NotLoggedIn | Self::BadCredentials | Self::LoginExpired
+        )
+    }
+
     fn is_retryable(self) -> bool {
         matches!(
             self,
@@ -155,6 +163,10 @@ impl Code {
             Self::EngineNotRunning => "start it: `gangway engine start`",
             Self::ClockSkew => "set the clock of this computer",
             Self::BadCredentials | Self::LoginExpired => "log in again: `gangway login`",
+            Self::PasswordExpired => {
+                "give a new one: `gangway login` asks for it on a terminal, or takes it as the \
+                 second line with --new-password-stdin"
+            }
             Self::KeychainLocked => {
                 "unlock it, or choose the encrypted file: `gangway login --keychain file`"
             }

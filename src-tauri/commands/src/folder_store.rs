@@ -38,7 +38,11 @@ struct Link(Arc<AtomicBool>);
 impl Link {
     fn refused(&self, error: client::Error) -> StoreError {
         let error = refused(error);
-        if error.code == FailureCode::Unreachable {
+        // After another login, too, only a new client is of use.
+        if matches!(
+            error.code,
+            FailureCode::Unreachable | FailureCode::LoginExpired
+        ) {
             self.0.store(true, Ordering::Relaxed);
         }
         error
@@ -50,14 +54,13 @@ impl Link {
 }
 
 impl FolderStore {
-    /// Asks for the folder, so that one that is not there is found out now.
-    pub(crate) async fn open(client: Client, folder: &str) -> Result<Arc<dyn Store>, StoreError> {
-        client.folder(folder).await.map_err(refused)?;
-        Ok(Arc::new(Self {
+    /// The folder of that name or id.
+    pub(crate) fn open(client: Client, folder: &str) -> Arc<dyn Store> {
+        Arc::new(Self {
             client,
             folder: folder.to_owned(),
             link: Link::default(),
-        }))
+        })
     }
 
     async fn offset_of(&self, path: &str, begun: &Begun) -> Result<Option<u64>, client::Error> {

@@ -25,6 +25,7 @@ mod image;
 mod image_store;
 mod leave;
 mod links;
+mod logins;
 mod mounts;
 mod network;
 mod pages;

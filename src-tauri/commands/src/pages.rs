@@ -61,6 +61,11 @@ fn words(
         Some(text.replace("{session}", session))
     };
     let (title, reason, advice): (_, _, &[&str]) = match problem {
+        Problem::Unreachable(error) if error.retry && error.stage == Stage::Login => (
+            "unreachable",
+            reason(error),
+            &["log_in_again", "reloads_soon"],
+        ),
         Problem::Unreachable(error) if error.retry => {
             ("unreachable", reason(error), &["reloads_soon"])
         }

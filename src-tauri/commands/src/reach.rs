@@ -44,13 +44,13 @@ impl Reach {
 
 impl Dial for Reach {
     fn dial<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<BoxStream, DialError>> {
-        self.stream(target)
+        self.asked(&target.profile, self.stream(target))
             .map(|stream| stream.map_err(DialError::from))
             .boxed()
     }
 
     fn hold<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Option<BoxHeld>, DialError>> {
-        self.held(target)
+        self.asked(&target.profile, self.held(target))
             .map(|held| held.map_err(DialError::from))
             .boxed()
     }
@@ -128,6 +128,23 @@ fn service(service: &Service) -> (String, StartOptions) {
 }
 
 impl Reach {
+    /// Does what asks the manager, unless it has just refused the same login: who waits for another
+    /// does not ask again and again.
+    async fn asked<T>(
+        &self,
+        profile: &str,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        if let Some(refused) = self.context.refused_login(profile) {
+            return Err(refused);
+        }
+        let done = work.await;
+        if let Err(failure) = &done {
+            self.context.note_refusal(profile, failure);
+        }
+        done
+    }
+
     async fn stream(&self, target: &Target) -> Result<BoxStream, Failure> {
         let client = self.context.client_of(&target.profile).await?;
         let (name, options) = service(&target.service);
@@ -278,22 +295,8 @@ impl Places for Reach {
         place: &'a Place,
     ) -> BoxFuture<'a, Result<Arc<dyn Store>, StoreError>> {
         async move {
-            let client = self
-                .context
-                .client_of(profile)
-                .await
-                .map_err(StoreError::from)?;
-            match place {
-                Place::Local => Err(StoreError::unsupported("this computer needs no opening")),
-                Place::Folder(folder) => FolderStore::open(client, folder).await,
-                Place::Session(session) => {
-                    let row = find_running(&client, session)
-                        .await
-                        .map_err(StoreError::from)?;
-                    let store = self.sftp(&client, row.session_id).await?;
-                    Ok(Arc::new(store) as Arc<dyn Store>)
-                }
-            }
+            let opened = self.asked(profile, self.place(profile, place)).await;
+            opened.map_err(StoreError::from)?
         }
         .boxed()
     }
@@ -321,6 +324,30 @@ impl Places for Reach {
 }
 
 impl Reach {
+    /// What the manager says first, and then what the place itself says.
+    async fn place(
+        &self,
+        profile: &str,
+        place: &Place,
+    ) -> Result<Result<Arc<dyn Store>, StoreError>, Failure> {
+        let client = self.context.client_of(profile).await?;
+        match place {
+            Place::Local => Ok(Err(StoreError::unsupported(
+                "this computer needs no opening",
+            ))),
+            Place::Folder(folder) => {
+                // Asked for, so that one that is not there is found out now.
+                client.folder(folder).await?;
+                Ok(Ok(FolderStore::open(client, folder)))
+            }
+            Place::Session(session) => {
+                let row = find_running(&client, session).await?;
+                let store = self.sftp(&client, row.session_id).await;
+                Ok(store.map(|store| Arc::new(store) as Arc<dyn Store>))
+            }
+        }
+    }
+
     /// The data folder that holds a session's file, and where in it.
     async fn in_folder(
         &self,

@@ -68,6 +68,7 @@ async fn try_sit(context: &Context, holder: Holder) -> Result<ProxyHost, StartEr
     context.seat().take(host.clone());
     tokio::spawn(quit_at_the_end(context.clone(), host.transfers().clone()));
     tokio::spawn(tell(context.clone(), host.clone()));
+    context.watch_logins();
     context.listen_to_left_edits();
     Ok(host)
 }

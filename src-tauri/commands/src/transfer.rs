@@ -1,6 +1,7 @@
 //! Moving files. Runs in the proxy host.
 
 use crate::context::Context;
+use crate::failure::not_logged_in;
 use crate::file::{inner_path, local_path, may_be_removed};
 use crate::session::find_running;
 use crate::types::{
@@ -104,6 +105,10 @@ async fn place(context: &Context, profile: &str, location: Location) -> Result<L
             }
         }
         Location::Folder { folder, path } => {
+            // Whoever is logged in no longer is waited for; nobody never is.
+            if context.profile(profile)?.account.is_none() {
+                return Err(not_logged_in(profile));
+            }
             let into = path.ends_with('/') || path.is_empty();
             let mut path = format!("/{}", inner_path(&path)?);
             if into && !path.ends_with('/') {

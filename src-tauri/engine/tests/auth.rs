@@ -265,6 +265,57 @@ async fn passwords(engine: &TestEngine) {
     assert_eq!(status, 200, "{body}");
     assert_eq!(body["data"]["access_key"], engine.login.access_key.as_str());
     assert_eq!(body["data"]["role"], "superadmin");
+    expired_password(engine).await;
+}
+
+/// Where passwords get too old, who knows the old one gives a new one without being logged in.
+async fn expired_password(engine: &TestEngine) {
+    let email = engine.login.email.clone();
+    let login = |password: &str| {
+        let body = json!({
+            "type": "keypair", "domain": "default", "username": email, "password": password,
+        });
+        engine.post("/auth/authorize", body)
+    };
+    let renew = |current: &str, new: &str| {
+        let body = json!({
+            "domain": "default", "username": email,
+            "current_password": current, "new_password": new,
+        });
+        engine.post("/auth/update-password-no-auth", body)
+    };
+    let (status, body) = renew("correct horse", "battery staple").await;
+    assert_eq!(
+        (status, slug(&body)),
+        (400, "generic-bad-request"),
+        "{body}"
+    );
+
+    let key = "ai/backend/config/manager/auth/max_password_age";
+    let set = json!({ "key": key, "value": "0.001s" });
+    assert_eq!(engine.post("/config/set", set).await.0, 200);
+    let (status, body) = login("correct horse").await;
+    assert_eq!((status, slug(&body)), (401, "password-expired"), "{body}");
+    assert_eq!(
+        login("wrong horse").await.1["msg"],
+        "User credential mismatch."
+    );
+
+    assert_eq!(renew("wrong horse", "battery staple").await.0, 401);
+    for bad in ["short", "correct horse"] {
+        let (status, body) = renew("correct horse", bad).await;
+        assert_eq!((status, slug(&body)), (400, "rejected-by-hook"), "{body}");
+    }
+    let (status, body) = renew("correct horse", "battery staple").await;
+    assert_eq!(status, 201, "{body}");
+    assert!(body["password_changed_at"].is_string(), "{body}");
+
+    let set = json!({ "key": key, "value": "1h" });
+    assert_eq!(engine.post("/config/set", set).await.0, 200);
+    assert_eq!(login("battery staple").await.0, 200);
+    assert_eq!(login("correct horse").await.0, 401);
+    let delete = json!({ "key": key, "prefix": false });
+    assert_eq!(engine.post("/config/delete", delete).await.0, 200);
 }
 
 /// The socket hands out the owner's keypair; nobody else can open it.

@@ -169,6 +169,14 @@ impl Keychain {
         Ok(found)
     }
 
+    /// Another process may have kept another secret as `name`: the next [`Self::get`] asks the store
+    /// itself. What is kept nowhere else stays.
+    pub fn ask_again(&self, store: Store, name: &str) {
+        if store != Store::Memory {
+            self.remember(store, name, None);
+        }
+    }
+
     /// Keeps `secret` as `name`; what was there before is gone.
     ///
     /// # Errors

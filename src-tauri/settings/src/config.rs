@@ -87,6 +87,10 @@ pub struct Account {
     pub domain: String,
     /// Project of new sessions.
     pub project: String,
+    /// Tells this login from the one before it, so that programs that run notice that somebody has
+    /// logged in again. Names nothing outside of this file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub login: String,
 }
 
 /// The file as it is now, and what is to be written back.
@@ -413,6 +417,7 @@ mod tests {
             endpoint: Some("https://manager.example.com".into()),
             keychain: KeychainKind::File,
             account: Some(Account {
+                login: "3f1c".into(),
                 access_key: "AKIA".into(),
                 email: "a@b.c".into(),
                 username: "a".into(),

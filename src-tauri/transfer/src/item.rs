@@ -267,8 +267,10 @@ pub enum FailureCode {
     Unreachable,
     /// The session has ended: what held the files is no more.
     Gone,
-    /// The manager or the session does not accept the login.
+    /// The session does not accept the login.
     NotLoggedIn,
+    /// The manager's login is over: it goes on as soon as somebody has logged in again.
+    LoginExpired,
     /// This place can't do that.
     Unsupported,
     /// The disk or the system failed.

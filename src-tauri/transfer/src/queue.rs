@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::drive::drive;
-use crate::item::{OnFinish, Overwrite, Place, Start, State, Transfer};
+use crate::item::{FailureCode, OnFinish, Overwrite, Place, Start, State, Transfer};
 use crate::limit::Limit;
 use crate::local::LocalStore;
 use crate::progress::Progress;
@@ -257,6 +257,22 @@ impl Queue {
     pub async fn retry(&self, id: &str) -> Result<Transfer, QueueError> {
         let fits = |state| matches!(state, State::Failed | State::Cancelled | State::Waiting);
         self.queue_again(id, fits, None).await
+    }
+
+    /// Has the transfers of `profile` that wait for a login try again now: there is one.
+    pub async fn logged_in(&self, profile: &str) {
+        let waits = |transfer: &Transfer| {
+            let for_login = transfer.failure.as_ref().map(|it| it.code);
+            transfer.profile == profile
+                && transfer.state == State::Waiting
+                && for_login == Some(FailureCode::LoginExpired)
+        };
+        for transfer in self.list().iter().filter(|it| waits(it)) {
+            // One that has gone on or was given up meanwhile needs nothing.
+            if let Err(error) = self.retry(&transfer.id).await {
+                tracing::debug!(id = transfer.id, %error, "not tried again");
+            }
+        }
     }
 
     /// Answers the question of a transfer in [`State::Conflict`]; the answer holds for the rest

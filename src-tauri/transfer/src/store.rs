@@ -277,6 +277,16 @@ impl StoreError {
         }
     }
 
+    /// Nothing is lost, and nothing goes on before somebody has logged in again.
+    #[must_use]
+    pub fn login_expired(message: impl Into<String>) -> Self {
+        Self {
+            code: FailureCode::LoginExpired,
+            message: message.into(),
+            retry: true,
+        }
+    }
+
     /// The store has no such operation.
     #[must_use]
     pub fn unsupported(message: impl Into<String>) -> Self {

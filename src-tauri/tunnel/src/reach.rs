@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::dial::{BoxHeld, BoxStream, DialError, Stage};
 use crate::entry::Entry;
-use crate::tunnel::State;
+use crate::tunnel::{Protocol, State};
 use crate::tunnels::Shared;
 
 /// The first and the longest pause between two tries to reach the far end.
@@ -164,7 +164,9 @@ pub(crate) async fn reach(
             return Some(Err(error));
         }
         shared.note(entry, State::Waiting, Some(error.clone()));
-        if Instant::now() + pause >= until {
+        // Nobody logs in within seconds; a page that says so loads again by itself.
+        let told = error.stage == Stage::Login && entry.protocol == Protocol::Http;
+        if told || Instant::now() + pause >= until {
             return Some(Err(error));
         }
         tokio::select! {
@@ -182,7 +184,11 @@ pub(crate) async fn refused_now(shared: &Shared, entry: &Entry) -> Option<DialEr
         Ok(Ok(Some(held))) => entry.stock.put(held),
         Ok(Ok(None)) | Err(_) => {}
         Ok(Err(error)) => {
-            shared.note(entry, State::Failed, Some(error.clone()));
+            let state = match error.retry {
+                true => State::Waiting,
+                false => State::Failed,
+            };
+            shared.note(entry, state, Some(error.clone()));
             return Some(error);
         }
     }

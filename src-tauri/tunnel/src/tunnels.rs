@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connection;
-use crate::dial::{Dial, DialError, Stage};
+use crate::dial::{Dial, DialError, Stage, Target};
 use crate::entry::Entry;
 use crate::page::Pages;
 use crate::port::{self, Listeners, LocalPort};
@@ -281,6 +281,33 @@ impl Tunnels {
             .map(|tunnel| tunnel.id)
             .collect();
         chosen.iter().filter_map(|id| self.close(id)).collect()
+    }
+
+    /// Whether a tunnel to `target` would lead anywhere now; connects once, as its first connection
+    /// would.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn reaches(&self, target: &Target) -> Result<(), DialError> {
+        self.shared.dial.dial(target).await.map(drop)
+    }
+
+    /// Somebody has logged in with `profile`: what is known against its tunnels for lack of that
+    /// holds no more.
+    pub fn logged_in(&self, profile: &str) {
+        let waits = |entry: &Arc<Entry>| {
+            let status = lock(&entry.status);
+            let stage = status.last_error.as_ref().map(|error| error.stage);
+            entry.target.profile == profile && stage == Some(Stage::Login)
+        };
+        let waiting: Vec<Arc<Entry>> = lock(&self.shared.table)
+            .values()
+            .filter(|entry| waits(entry))
+            .cloned()
+            .collect();
+        for entry in waiting {
+            self.shared.note(&entry, State::Open, None);
+        }
     }
 
     /// Closes every tunnel.

@@ -84,6 +84,15 @@ export function forgetAll() {
   return queryClient.resetQueries();
 }
 
+/**
+ * Reads all that is in sight anew and keeps what is shown until then: somebody has logged in again,
+ * here or in another program. Pages, dialogs and what was typed into them stay.
+ */
+export function readAnew() {
+  setExpired(false);
+  return queryClient.invalidateQueries();
+}
+
 /** Changes something through a command and reads again what the table says it touches. */
 export function useAction<N extends CommandName>(name: N) {
   const client = useQueryClient();

@@ -2,10 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use commands::types::{Transfer, TransferState};
+use commands::types::{FailureCode, Transfer, TransferState};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::place::typed;
+
+/// What a transfer that stands still waits for.
+fn waits_for(transfer: &Transfer) -> &'static str {
+    let code = transfer.failure.as_ref().map(|failure| failure.code);
+    match (transfer.state, code) {
+        (TransferState::Waiting, Some(FailureCode::LoginExpired)) => {
+            "login expired; log in again to go on: gangway login"
+        }
+        (TransferState::Waiting, _) => "waits for the session",
+        _ => "",
+    }
+}
 
 /// A progress bar for each transfer, on a terminal.
 pub(super) struct Bars {
@@ -36,11 +48,7 @@ impl Bars {
             });
             bar.set_length(transfer.total.unwrap_or(transfer.bytes));
             bar.set_position(transfer.bytes);
-            if transfer.state == TransferState::Waiting {
-                bar.set_message("waits for the session");
-            } else {
-                bar.set_message("");
-            }
+            bar.set_message(waits_for(transfer));
         }
     }
 

@@ -8,6 +8,7 @@ mod app_proxy;
 mod discover;
 mod errors;
 mod events;
+mod network;
 mod real;
 mod retry;
 mod secrets;

@@ -1,15 +1,16 @@
 //! Managers that take a connection and say nothing. The clock runs ahead whenever all wait.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use client::{EngineError, Error, LocalEngine, StartOptions};
+use client::{EngineError, Error, LocalEngine, Network, StartOptions};
 use futures_util::FutureExt;
 use tokio::time::{Instant, pause, timeout};
 
-use crate::address::{near, play};
+use crate::address::{far, near, play};
 
 /// More than anybody waits before a screen that shows nothing.
-const BOUND: Duration = Duration::from_secs(600);
+const BOUND: Duration = Duration::from_secs(62);
 
 #[tokio::test]
 async fn a_silent_manager_is_given_up() {
@@ -30,15 +31,72 @@ async fn a_silent_manager_is_given_up() {
     })
     .await;
     let client = near(address);
-    let gone = |error: Error| assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    let gone = |error: Error| {
+        assert!(matches!(error, Error::Silent { .. }), "{error:?}");
+        assert!(error.is_temporary() && error.to_string().contains("has not answered for"));
+    };
     pause();
+    let began = Instant::now();
     let login = timeout(BOUND, client.check_login()).await;
     gone(login.expect("a login ends").unwrap_err());
+    assert!(
+        began.elapsed() >= Duration::from_secs(20),
+        "a busy manager is given its time"
+    );
     let slots = timeout(BOUND, client.slot_types()).await;
     gone(slots.expect("an answer that stops ends").unwrap_err());
     let options = StartOptions::default();
     let stream = timeout(BOUND, client.connect_service("s", "sshd", &options)).await;
     gone(stream.expect("a tunnel ends").unwrap_err());
+}
+
+/// Somebody waits for a wrong address to be named; a session that starts is waited for.
+#[tokio::test]
+async fn each_kind_of_request_has_its_own_patience() {
+    let (address, _) = play(|_| std::future::pending::<()>().boxed()).await;
+    let client = near(address);
+    pause();
+    let began = Instant::now();
+    let found = client::discover(&format!("http://{address}"), &Network::default()).await;
+    let error = found.unwrap_err();
+    assert!(matches!(error, Error::Silent { .. }), "{error:?}");
+    assert!(
+        began.elapsed() < Duration::from_secs(25),
+        "{:?}",
+        began.elapsed()
+    );
+
+    let began = Instant::now();
+    let ended = client.destroy_session("s", false).await;
+    assert!(matches!(ended.unwrap_err(), Error::Silent { .. }));
+    assert!(
+        began.elapsed() > Duration::from_secs(200),
+        "{:?}",
+        began.elapsed()
+    );
+
+    // Nobody is kept who wants to wait no longer.
+    let given_up = timeout(Duration::from_secs(1), client.check_login()).await;
+    assert!(given_up.is_err());
+}
+
+/// Attempts that fail quickly are repeated, and all of them together end within a minute too.
+#[tokio::test]
+async fn retries_end_with_the_patience() {
+    let (address, asked) = play(|exchange| {
+        async move {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            exchange.answer("503 Service Unavailable", "", "{}").await;
+        }
+        .boxed()
+    })
+    .await;
+    let client = far(address);
+    pause();
+    let began = Instant::now();
+    client.check_login().await.unwrap_err();
+    assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
+    assert!(asked.load(Ordering::SeqCst) >= 2);
 }
 
 #[tokio::test]

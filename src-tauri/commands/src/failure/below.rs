@@ -152,6 +152,7 @@ fn stored(code: transfer::FailureCode) -> Code {
         E::Gone => Code::SessionEnded,
         E::Unreachable => Code::TunnelFailed,
         E::NotLoggedIn => Code::NotLoggedIn,
+        E::LoginExpired => Code::LoginExpired,
         E::Unsupported => Code::Unsupported,
     }
 }
@@ -168,7 +169,7 @@ impl From<Failure> for transfer::StoreError {
             Code::QuotaExceeded => E::QuotaExceeded,
             Code::FileExists => E::AlreadyExists,
             Code::BadPath => E::UnsafeName,
-            Code::NotLoggedIn | Code::BadCredentials => E::NotLoggedIn,
+            code if code.waits_for_login() => return Self::login_expired(failure.message),
             Code::Unsupported => E::Unsupported,
             Code::SessionEnded => E::Gone,
             Code::ManagerUnreachable
@@ -225,6 +226,7 @@ impl From<Failure> for tunnel::DialError {
             | Code::LoginExpired
             | Code::LoggedInElsewhere
             | Code::PasswordExpired
+            | Code::PasswordWeak
             | Code::OtpNeeded
             | Code::OtpNotSetUp
             | Code::BadCredentials
@@ -245,7 +247,8 @@ impl From<Failure> for tunnel::DialError {
                 .details
                 .as_ref()
                 .and_then(|details| Some(details.get("msg")?.as_str()?.to_owned())),
-            retry: failure.retryable,
+            // The tunnel goes on as soon as somebody has logged in again.
+            retry: failure.retryable || failure.code.waits_for_login(),
             message: failure.message,
         }
     }

@@ -17,6 +17,7 @@ impl From<client::Error> for Failure {
             E::Address { .. } => Self::new(Code::InvalidInput, &error)
                 .hint("an address looks like https://manager.example.com"),
             E::Unreachable { .. } => Self::caused(Code::ManagerUnreachable, &error),
+            E::Silent { .. } => Self::new(Code::ManagerUnreachable, &error),
             E::NotManager { .. } => Self::new(Code::NotAManager, &error),
             E::WrongScheme { speaks, .. } => Self::new(Code::WrongScheme, &error)
                 .hint(format!("write {speaks}:// before the address")),

@@ -39,6 +39,12 @@ pub(crate) struct Edits {
     open: Mutex<Option<Vec<Arc<Edit>>>>,
 }
 
+impl Edits {
+    fn open(&self) -> MutexGuard<'_, Option<Vec<Arc<Edit>>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 struct Edit {
     note: Note,
     folder: PathBuf,
@@ -114,11 +120,7 @@ fn folder(context: &Context) -> PathBuf {
 impl Context {
     /// The files that are open; at first use those of the program's last run are taken up.
     fn open_edits(&self) -> Vec<Arc<Edit>> {
-        let mut open = self
-            .edits()
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.edits().open();
         if let Some(open) = &*open {
             return open.clone();
         }
@@ -144,11 +146,7 @@ impl Context {
 
     fn change_edits(&self, change: impl FnOnce(&mut Vec<Arc<Edit>>)) {
         self.open_edits();
-        let mut open = self
-            .edits()
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.edits().open();
         change(open.get_or_insert_default());
         drop(open);
         self.changed(Tag::File, None);
@@ -348,8 +346,13 @@ async fn save(context: &Context, edit: &Arc<Edit>, decided: Option<Keep>) {
                 now.seen = before;
             }
             Err(failure) => {
-                now.state = FileEditState::Failed;
-                now.again = failure.retryable.then(|| Instant::now() + live::AGAIN);
+                context.watch_logins();
+                let passes = failure.retryable || failure.code.waits_for_login();
+                now.again = passes.then(|| Instant::now() + live::AGAIN);
+                now.state = match passes {
+                    true => FileEditState::Waiting,
+                    false => FileEditState::Failed,
+                };
                 now.failure = Some(failure);
                 // Not again and again: what will not pass waits for the next saving.
                 now.seen = before;

@@ -1,8 +1,8 @@
 //! Apps opened through a tunnel.
 
+use client::Client;
 use client::protocol::api::gangway::{AppPresence, capability};
 use client::protocol::service_port::ServiceProtocol;
-use client::{Client, StartOptions};
 use tunnel::{LocalPort, Protocol, Request, Secret, Service};
 
 use super::{browser_url, no_such_app, pool, preferred_port, protocol, services, target};
@@ -22,14 +22,6 @@ pub(crate) async fn open(context: &Context, request: AppOpen) -> Result<OpenedAp
         .ok_or_else(|| no_such_app(&row, &request.app))?;
     let id = row.session_id.to_string();
     check_presence(&client, &id, &request.app).await?;
-    // The first connection starts the app: what is wrong with it is better said now than on its
-    // page.
-    let options = StartOptions {
-        port: None,
-        envs: request.envs.clone(),
-        arguments: request.arguments.clone(),
-    };
-    drop(client.connect_service(&id, &request.app, &options).await?);
     let service = Service::App {
         name: request.app.clone(),
         port: None,
@@ -47,6 +39,9 @@ pub(crate) async fn open(context: &Context, request: AppOpen) -> Result<OpenedAp
         other => protocol(other),
     };
     let mut wanted = Request::new(target(profile, &row, service), protocol);
+    // The first connection starts the app: what is wrong with it is better said now than on its
+    // page.
+    proxy.tunnels().reaches(&wanted.target).await?;
     wanted.local_port = local_port;
     wanted.secret = (request.guarded && protocol == Protocol::Http).then(Secret::random);
     proxy.tunnels().set_pool(pool(context)?);

@@ -159,6 +159,8 @@ pub enum LoginWith {
         #[serde(default)]
         #[ts(optional, as = "Option<_>")]
         force: bool,
+        /// The one from now on, where the password has expired; kept nowhere either.
+        new_password: Option<String>,
     },
     /// A keypair.
     Keypair {

@@ -91,6 +91,8 @@ pub enum FileEditState {
     Saving,
     /// The file was changed elsewhere too; the user has to say which stays.
     Conflict,
+    /// The manager is out of reach, or wants a new login: it is put back by itself after that.
+    Waiting,
     /// It could not be put back; tried again when it is saved again.
     Failed,
 }

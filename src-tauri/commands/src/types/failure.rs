@@ -31,6 +31,8 @@ pub enum FailureCode {
     OtpNotSetUp,
     /// The password has expired.
     PasswordExpired,
+    /// The new password does not keep to the rule.
+    PasswordWeak,
     /// The account is logged in elsewhere, and no more often allowed.
     LoggedInElsewhere,
     /// The clock of this computer is off by more than the manager takes.

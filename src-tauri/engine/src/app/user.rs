@@ -1,6 +1,7 @@
 //! Logging in, and what users do with their own account.
 
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use protocol::api::auth::{Authorize, Authorized, AuthorizedKeypair, LocalLogin, LoginAnswer};
 use rand::RngCore as _;
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use ssh_key::{LineEnding, PrivateKey, PublicKey};
 use uuid::Uuid;
 
 use super::password;
+use super::session_batch::seconds;
 use crate::auth::{Caller, address};
 use crate::error::Problem;
 use crate::state::App;
@@ -70,8 +72,106 @@ pub(crate) async fn authorize(app: &App, request: Authorize) -> Result<Authorize
             )));
         }
     }
+    let user = known(app, request.username, request.domain, request.password).await?;
+    let keypair = {
+        let user = user.clone();
+        app.store
+            .read(move |db| {
+                check_password_age(db, &user)?;
+                main_keypair(db, &user)
+            })
+            .await?
+    };
+    Ok(Authorized {
+        data: LoginAnswer::Keypair(Box::new(AuthorizedKeypair {
+            response_type: Some("success".into()),
+            access_key: keypair.access_key,
+            secret_key: keypair.secret_key,
+            role: user.role.to_string(),
+            status: user.status.to_string(),
+            user_id: Some(user.id),
+            kind: Some("keypair".into()),
+        })),
+    })
+}
+
+/// How old a password may get, for example `90d`; never too old when it is not set.
+const MAX_PASSWORD_AGE: &str = "ai/backend/config/manager/auth/max_password_age";
+
+/// In seconds.
+fn max_password_age(db: &db::rusqlite::Connection) -> Result<Option<f64>, Problem> {
+    let set = store::config::get(db, MAX_PASSWORD_AGE)?;
+    Ok(set.as_deref().and_then(seconds))
+}
+
+fn check_password_age(db: &db::rusqlite::Connection, user: &User) -> Result<(), Problem> {
+    let Some(most) = max_password_age(db)? else {
+        return Ok(());
+    };
+    let changed = store::user::password_changed_at(db, user.id)?.unwrap_or(user.created_at);
+    let age = Timestamp::now().duration_since(changed.0).as_secs_f64();
+    if age > most {
+        return Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "password-expired",
+            "Password has expired.",
+            "user_auth_data-expired",
+        ));
+    }
+    Ok(())
+}
+
+/// `POST /auth/update-password-no-auth`: who knows the password, and can't log in for its age,
+/// gives a new one. Returns when that was.
+pub(crate) async fn renew_password(
+    app: &App,
+    (username, domain): (String, String),
+    current: String,
+    new: String,
+) -> Result<String, Problem> {
+    let aged = app.store.read(max_password_age).await?;
+    if aged.is_none() {
+        return Err(Problem::bad_request("Unsupported function."));
+    }
+    let same = current == new;
+    let id = known(app, username, domain, current).await?.id;
+    check_new_password(&new)?;
+    if same {
+        return Err(rejected("The new password has to be another one."));
+    }
+    let hash = password::hash(new).await?;
+    app.store
+        .write(move |tx| -> Result<_, Problem> {
+            Ok(store::user::set_password_hash(tx, id, &hash)?.iso())
+        })
+        .await
+}
+
+fn rejected(reason: &str) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "rejected-by-hook",
+        "Operation rejected by a plugin hook.",
+        "plugin_execute_forbidden",
+    )
+    .msg(reason)
+}
+
+fn check_new_password(new: &str) -> Result<(), Problem> {
+    match new.chars().count() {
+        ..8 => Err(rejected("The password must have at least 8 characters.")),
+        _ => Ok(()),
+    }
+}
+
+/// The user whose password that is.
+async fn known(
+    app: &App,
+    login: String,
+    domain: String,
+    password: String,
+) -> Result<User, Problem> {
     let mismatch = || Problem::auth_failed("User credential mismatch.");
-    let (login, domain) = (request.username, request.domain);
     let found = app
         .store
         .read(move |db| -> Result<_, Problem> {
@@ -86,7 +186,7 @@ pub(crate) async fn authorize(app: &App, request: Authorize) -> Result<Authorize
         Some((user, hash)) => (Some(user), hash),
         None => (None, None),
     };
-    let right = password::verify(request.password, hash).await;
+    let right = password::verify(password, hash).await;
     let user = user.filter(|_| right).ok_or_else(mismatch)?;
     match user.status {
         UserStatus::Active => {}
@@ -97,21 +197,7 @@ pub(crate) async fn authorize(app: &App, request: Authorize) -> Result<Authorize
         }
         UserStatus::Inactive | UserStatus::Deleted => return Err(mismatch()),
     }
-    let keypair = {
-        let user = user.clone();
-        app.store.read(move |db| main_keypair(db, &user)).await?
-    };
-    Ok(Authorized {
-        data: LoginAnswer::Keypair(Box::new(AuthorizedKeypair {
-            response_type: Some("success".into()),
-            access_key: keypair.access_key,
-            secret_key: keypair.secret_key,
-            role: user.role.to_string(),
-            status: user.status.to_string(),
-            user_id: Some(user.id),
-            kind: Some("keypair".into()),
-        })),
-    })
+    Ok(user)
 }
 
 /// Gives the caller a new password. Who has none yet leaves the old one empty.
@@ -133,19 +219,12 @@ pub(crate) async fn update_password(
     if !right {
         return Err(Problem::auth_failed("Old password mismatch"));
     }
-    if new.chars().count() < 8 {
-        return Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "rejected-by-hook",
-            "Operation rejected by a plugin hook.",
-            "plugin_execute_forbidden",
-        )
-        .msg("The password must have at least 8 characters."));
-    }
+    check_new_password(&new)?;
     let hash = password::hash(new).await?;
     app.store
         .write(move |tx| -> Result<_, Problem> {
-            Ok(store::user::set_password_hash(tx, id, &hash)?)
+            store::user::set_password_hash(tx, id, &hash)?;
+            Ok(())
         })
         .await
 }

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use protocol::api::auth::{Authorize, Authorized};
+use protocol::api::auth::{Authorize, Authorized, RenewPassword};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -26,6 +26,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/auth/role", get(role))
         .route("/auth/my-ip", get(my_ip))
         .route("/auth/update-password", post(update_password))
+        .route("/auth/update-password-no-auth", post(renew_password))
         .route("/auth/update-full-name", post(update_full_name))
         .route(
             "/auth/ssh-keypair",
@@ -94,6 +95,16 @@ async fn update_password(
     }
     user::update_password(&app, &caller, body.old_password, body.new_password).await?;
     Ok(Json(json!({ "error_msg": null })).into_response())
+}
+
+async fn renew_password(
+    State(app): State<App>,
+    Body(body): Body<RenewPassword>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let who = (body.username, body.domain);
+    let at = user::renew_password(&app, who, body.current_password, body.new_password).await?;
+    let said = Json(json!({ "password_changed_at": at }));
+    Ok((StatusCode::CREATED, said))
 }
 
 #[derive(Deserialize)]

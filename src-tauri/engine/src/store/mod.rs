@@ -76,6 +76,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "preemption",
         sql: include_str!("migrations/0011_preemption.sql"),
     },
+    Migration {
+        name: "password-age",
+        sql: include_str!("migrations/0012_password_age.sql"),
+    },
 ];
 
 /// A moment as the tables keep it: microseconds since 1970, UTC.

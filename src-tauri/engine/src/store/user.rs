@@ -190,13 +190,24 @@ pub(crate) fn password_hash(db: &Connection, id: Uuid) -> Result<Option<String>>
     )
 }
 
-/// Stores the hash of a new password.
-pub(crate) fn set_password_hash(db: &Connection, id: Uuid, hash: &str) -> Result<()> {
+/// When a user's password was last changed.
+pub(crate) fn password_changed_at(db: &Connection, id: Uuid) -> Result<Option<At>> {
+    db.query_row(
+        "SELECT password_changed_at FROM user WHERE id = ?1",
+        [Id(id)],
+        |row| row.get(0),
+    )
+}
+
+/// Stores the hash of a new password; returns when that was.
+pub(crate) fn set_password_hash(db: &Connection, id: Uuid, hash: &str) -> Result<At> {
+    let now = At::now();
     db.execute(
-        "UPDATE user SET password_hash = ?2, modified_at = ?3 WHERE id = ?1",
-        (Id(id), hash, At::now()),
+        "UPDATE user SET password_hash = ?2, password_changed_at = ?3, modified_at = ?3
+         WHERE id = ?1",
+        (Id(id), hash, now),
     )?;
-    Ok(())
+    Ok(now)
 }
 
 /// Changes the name that people read.

@@ -108,6 +108,29 @@ impl std::fmt::Debug for AuthorizedKeypair {
     }
 }
 
+/// The body of `POST /auth/update-password-no-auth`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct RenewPassword {
+    /// The account's domain.
+    pub domain: String,
+    /// E-mail address or user name.
+    pub username: String,
+    /// The one that has expired.
+    pub current_password: String,
+    /// The one from now on.
+    pub new_password: String,
+}
+
+impl std::fmt::Debug for RenewPassword {
+    /// Everything but the passwords.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RenewPassword")
+            .field("domain", &self.domain)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The body of `POST /server/login` at the web server (protocol page "Authentication" §5).
 #[derive(Clone, Serialize)]
 pub struct WebLogin {
@@ -130,6 +153,37 @@ impl std::fmt::Debug for WebLogin {
             .field("username", &self.username)
             .finish_non_exhaustive()
     }
+}
+
+/// The body of `POST /server/update-password-no-auth` at the web server.
+#[derive(Clone, Serialize)]
+pub struct WebRenewPassword {
+    /// E-mail address or user name.
+    pub username: String,
+    /// The one that has expired.
+    pub current_password: String,
+    /// The one from now on.
+    pub new_password: String,
+}
+
+impl std::fmt::Debug for WebRenewPassword {
+    /// Everything but the passwords.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebRenewPassword")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What `POST /server/update-password-no-auth` answers.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct WebRenewed {
+    /// Why it was not changed.
+    #[serde(default)]
+    pub data: Option<WebLoginData>,
+    /// When it was changed; absent when it was not.
+    #[serde(default)]
+    pub password_changed_at: Option<String>,
 }
 
 /// What `POST /server/login` answers; the id of the login is in a header.

@@ -3,4 +3,4 @@
 /**
  * Where a file that is being edited is.
  */
-export type FileEditState = "same" | "saving" | "conflict" | "failed";
+export type FileEditState = "same" | "saving" | "conflict" | "waiting" | "failed";

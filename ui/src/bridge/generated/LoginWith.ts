@@ -23,7 +23,11 @@ domain?: string | null,
 /**
  * Ends an older login of the account when there are too many.
  */
-force?: boolean, } | { "kind": "keypair", 
+force?: boolean, 
+/**
+ * The one from now on, where the password has expired; kept nowhere either.
+ */
+new_password?: string | null, } | { "kind": "keypair", 
 /**
  * Public half.
  */

@@ -42,6 +42,9 @@ function Edit({ edit }: { edit: FileEdit }) {
         )}
         {edit.state === 'saving' && t('files.editing.saving')}
         {edit.state === 'conflict' && t('files.editing.conflict')}
+        {edit.state === 'waiting' &&
+          edit.failure &&
+          t('files.editing.waiting', { reason: failureText(edit.failure) })}
         {edit.state === 'failed' && edit.failure && failureText(edit.failure)}
       </span>
       <span className={styles.spring} />

@@ -52,6 +52,34 @@ it('asks for the one-time password when the account needs it', async () => {
   );
 });
 
+it('asks for a new password when the old one has expired, typed twice', async () => {
+  const calls = answerWith({
+    'keychain.status': keychain,
+    'manager.find': () => found('session'),
+    'login.remote': () => failure('password_expired'),
+  });
+  await toAddress('lab.example.com');
+  await screen.findByTestId(ids.login.found);
+  type(ids.login.user, 'user@example.com');
+  type(ids.login.password, 'old');
+  const submit = () => screen.getByTestId<HTMLButtonElement>(ids.login.submit);
+  await waitFor(() => expect(submit().disabled).toBe(false));
+  fireEvent.click(submit());
+  await screen.findByTestId(ids.login.newPassword);
+  expect(submit().disabled).toBe(true);
+  type(ids.login.newPassword, 'battery-1');
+  type(ids.login.newPasswordAgain, 'battery-2');
+  expect(submit().disabled).toBe(true);
+  type(ids.login.newPasswordAgain, 'battery-1');
+  expect(submit().disabled).toBe(false);
+  fireEvent.click(submit());
+  await waitFor(() =>
+    expect(calls.findLast(({ name }) => name === 'login.remote')).toMatchObject({
+      payload: { with: { password: 'old', new_password: 'battery-1' } },
+    }),
+  );
+});
+
 it('says what is wrong with an address and lets it be mended', async () => {
   let answers = 0;
   answerWith({

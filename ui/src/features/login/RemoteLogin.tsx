@@ -3,11 +3,12 @@ import { ArrowLeft } from 'lucide-react';
 import { type FormEvent, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { Failure, LoginWith, ManagerFound } from '@/bridge';
-import { forgetAll, useAction, useCall } from '@/bridge/query';
+import { forgetAll, readAnew, useAction, useCall } from '@/bridge/query';
 import { ErrorState } from '@/kit';
 import { ids } from '@/testids';
 import { KeychainChoice } from './KeychainChoice';
 import styles from './login.module.css';
+import { isChosen, NewPassword } from './NewPassword';
 import { useKeychain } from './useKeychain';
 
 interface Props {
@@ -101,13 +102,16 @@ function Who({ address, found, again, onBack, onDone }: WhoProps) {
   const [force, setForce] = useState(false);
   const [accessKey, setAccessKey] = useState('');
   const [secretKey, setSecretKey] = useState('');
+  const [newPassword, setNewPassword] = useState('');
+  const [repeated, setRepeated] = useState('');
   const code = login.error?.code;
+  const asksNew = code === 'password_expired' || code === 'password_weak' || newPassword !== '';
   const asksOtp = code === 'otp_needed' || code === 'otp_wrong' || otp !== '';
   const asksForce = code === 'logged_in_elsewhere' || force;
 
   const complete =
     kind === 'password'
-      ? username !== '' && password !== ''
+      ? username !== '' && password !== '' && (!asksNew || isChosen(newPassword, repeated))
       : accessKey.trim() !== '' && secretKey.trim() !== '';
   const ready = complete && keychain.ready;
 
@@ -116,7 +120,15 @@ function Who({ address, found, again, onBack, onDone }: WhoProps) {
     if (!ready || login.isPending) return;
     const who: LoginWith =
       kind === 'password'
-        ? { kind, username, password, otp: otp || null, domain, force }
+        ? {
+            kind,
+            username,
+            password,
+            otp: otp || null,
+            domain,
+            force,
+            new_password: newPassword || null,
+          }
         : { kind, access_key: accessKey, secret_key: secretKey };
     login.mutate(
       {
@@ -128,7 +140,8 @@ function Who({ address, found, again, onBack, onDone }: WhoProps) {
       },
       {
         onSuccess: () => {
-          void forgetAll();
+          // The same account as before: what is open stays as it is.
+          void (again ? readAnew() : forgetAll());
           onDone?.();
         },
       },
@@ -203,6 +216,14 @@ function Who({ address, found, again, onBack, onDone }: WhoProps) {
               />
             </>
           )}
+          {asksNew && (
+            <NewPassword
+              value={newPassword}
+              repeated={repeated}
+              onValue={setNewPassword}
+              onRepeated={setRepeated}
+            />
+          )}
           {asksOtp && (
             <>
               <label htmlFor="login-otp">{t('login.otp')}</label>
@@ -257,7 +278,7 @@ function Who({ address, found, again, onBack, onDone }: WhoProps) {
         disabled={!ready}
         data-testid={ids.login.submit}
       >
-        {t('login.log_in')}
+        {t(asksNew ? 'login.change_password' : 'login.log_in')}
       </Button>
       {login.error && !login.isPending && (
         <ErrorState failure={login.error} testId={ids.login.failure} />

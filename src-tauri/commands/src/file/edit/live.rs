@@ -40,7 +40,12 @@ impl Edit {
     }
 
     fn is_arriving(&self) -> bool {
-        self.state() == FileEditState::Saving || self.now().again.is_some()
+        if self.state() == FileEditState::Saving {
+            return true;
+        }
+        let now = self.now();
+        let needs_user = now.failure.as_ref().map(|it| it.code.waits_for_login());
+        now.again.is_some() && needs_user != Some(true)
     }
 
     fn is_in_use(&self) -> bool {
@@ -63,6 +68,16 @@ impl Context {
         let open = self.edits().open.lock();
         let open = open.unwrap_or_else(PoisonError::into_inner);
         open.clone().unwrap_or_default()
+    }
+
+    /// Somebody has logged in with `profile`: what waits for that is put back at the next look.
+    pub(crate) fn save_waiting_edits(&self, profile: &str) {
+        for edit in self.heard_edits() {
+            let mut now = edit.now();
+            if edit.note.profile == profile && now.state == FileEditState::Waiting {
+                now.again = Some(Instant::now());
+            }
+        }
     }
 
     /// How many files would be missed if this process ended now.

@@ -182,6 +182,7 @@ pub(crate) async fn create(
     row.set("email", email.clone());
     row.set("username", username.clone());
     row.set("password_hash", hash);
+    row.set("password_changed_at", now);
     row.set("status", Word(status));
     row.set("role", Word(role));
     row.set("main_access_key", keypair.access_key.clone());
@@ -212,6 +213,7 @@ pub(crate) async fn modify(app: &App, email: &str, props: Props<'_>) -> Result<U
     if let Some(secret) = props.text("password")?.filter(|it| !it.is_empty()) {
         check_password(&secret)?;
         change.set("password_hash", password::hash(secret).await?);
+        change.set("password_changed_at", At::now());
     }
     let references = References::of(&props)?;
     let (role, status) = (parsed::<Role>(&props, "role")?, status(&props)?);
