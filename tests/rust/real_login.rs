@@ -102,11 +102,8 @@ fn renewed(computer: &Computer, peer: &mut Peer) -> Result<()> {
             Ok((said["error"]["code"] == "password_expired").then_some(()))
         })?;
         let new = format!("battery-staple-{round}");
-        let lines = format!("{}\n{new}", peer.password);
-        let both = Peer {
-            password: lines,
-            ..peer.clone()
-        };
+        let mut both = peer.clone();
+        both.password = format!("{}\n{new}", peer.password);
         let (status, account) = log_in(home, &both, address, &["--new-password-stdin"])?;
         ensure!(status == 0, "{account}");
         peer.password = new;

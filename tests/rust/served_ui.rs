@@ -75,7 +75,6 @@ impl Ui {
     }
 
     /// A request of its own page, not yet sent.
-    #[must_use]
     pub fn post(&self, client: &Client, path: &str, body: &Value) -> RequestBuilder {
         client
             .post(format!("{}{path}", self.address))

@@ -53,7 +53,15 @@ async fn a_silent_manager_is_given_up() {
 /// Somebody waits for a wrong address to be named; a session that starts is waited for.
 #[tokio::test]
 async fn each_kind_of_request_has_its_own_patience() {
-    let (address, _) = play(|_| std::future::pending::<()>().boxed()).await;
+    let (address, _) = play(|exchange| {
+        async move {
+            // Held open.
+            let _exchange = exchange;
+            std::future::pending::<()>().await;
+        }
+        .boxed()
+    })
+    .await;
     let client = near(address);
     pause();
     let began = Instant::now();
