@@ -253,3 +253,23 @@ async fn the_end_of_the_desktops_session_is_a_clean_end() -> Result<()> {
         Ok(answers_http(port).then_some(()))
     })
 }
+
+/// A desktop whose session manager nobody has heard of: the display goes, and the app with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_display_that_is_gone_takes_nothing_with_it() -> Result<()> {
+    let mut home = Home::desktop()?;
+    let window = Window::app(&home).await?;
+    let port = open_tunnel(&home, &window).await?;
+    home.change_display()?;
+    eventually("the app to end", PATIENCE, || {
+        Ok(home.processes("gangway-desktop").is_empty().then_some(()))
+    })?;
+    drop(window);
+
+    let window = Window::app(&home).await?;
+    window.text_with("leave.last-end", "ttyd").await?;
+    window.text_with("status.tunnels", "1").await?;
+    eventually("the tunnel on its port", PATIENCE, || {
+        Ok(answers_http(port).then_some(()))
+    })
+}

@@ -283,7 +283,8 @@ impl Home {
     }
 
     fn variable(&self, wanted: &str) -> String {
-        let found = self.variables.iter().find(|(name, _)| name == wanted);
+        // The last one counts.
+        let found = self.variables.iter().rfind(|(name, _)| name == wanted);
         found
             .map(|(_, value)| value.to_string_lossy().into_owned())
             .unwrap_or_default()
@@ -368,6 +369,20 @@ impl Home {
         let number = self.service(&mut command)?;
         ensure!(!number.is_empty(), "Xvfb opened no display");
         self.set("DISPLAY", format!(":{number}"));
+        Ok(())
+    }
+
+    /// The display goes away with all that is shown on it, and there is another one.
+    ///
+    /// # Errors
+    /// When the home is no desktop, or the other one does not start.
+    pub fn change_display(&mut self) -> Result<()> {
+        ensure!(self.turn.is_some(), "there is no display");
+        // It was started first of all services.
+        drop(self.services.remove(0));
+        self.start_display(1280, 800)?;
+        // What ends last is started first.
+        self.services.rotate_right(1);
         Ok(())
     }
 

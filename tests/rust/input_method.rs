@@ -49,8 +49,9 @@ fn switch(home: &Home, how: &str, wanted: u8) -> Result<()> {
     })
 }
 
-/// Types with an engine; `keys` are those of a keyboard, `words` is what has to arrive.
-async fn typed(engine: &str, keys: &str, more: &[u32], words: &str) -> Result<()> {
+/// Types with an engine: `keys` are those of a keyboard, `shown` is what stands at the cursor then and
+/// is not decided, `words` is what has to arrive after `more` keys.
+async fn typed(engine: &str, keys: &str, shown: &str, more: &[u32], words: &str) -> Result<()> {
     let mut home = Home::desktop()?;
     let _method = input_method(&mut home, engine)?;
     let window = Window::app(&home).await?;
@@ -62,11 +63,17 @@ async fn typed(engine: &str, keys: &str, more: &[u32], words: &str) -> Result<()
         .go(&format!("/sessions?open={id}&tab=terminal"))
         .await?;
     let open = "[data-testid=\"terminal.view\"][data-state=\"open\"] textarea";
-    let terminal = window.css(open).await?;
+    window.css(open).await?;
+    let focused = "return document.activeElement?.matches('.xterm textarea') === true";
+    window
+        .until("the terminal to have the keys", focused)
+        .await?;
+    let screen = Screen::of(&home)?;
+    let frame = screen.window("Gangway").await?;
     // Without a field that takes text there is nothing to switch.
-    terminal.click().await?;
+    screen.focus(frame)?;
     switch(&home, "-c", 1)?;
-    terminal.send_keys("cat > words\n").await?;
+    window.css(open).await?.send_keys("cat > words\n").await?;
     let read = || -> Result<Option<String>> {
         let ask = "test -e words && cat words && echo . || true";
         let said = home.gangway(&["session", "exec", SESSION, "--", "sh", "-c", ask])?;
@@ -78,13 +85,17 @@ async fn typed(engine: &str, keys: &str, more: &[u32], words: &str) -> Result<()
     eventually("cat to wait for words", PATIENCE, &read)?;
 
     switch(&home, "-o", 2)?;
-    let screen = Screen::of(&home)?;
-    let frame = screen.window("Gangway").await?;
     for key in keys.chars() {
         screen.press(frame, u32::from(key))?;
         // As fast as nobody types.
         tokio::time::sleep(Duration::from_millis(40)).await;
     }
+    let undecided = format!(
+        "return document.querySelector('.composition-view.active')?.textContent === '{shown}'"
+    );
+    window
+        .until("what is not decided, at the cursor", &undecided)
+        .await?;
     for key in more {
         tokio::time::sleep(Duration::from_millis(400)).await;
         screen.press(frame, *key)?;
@@ -108,11 +119,12 @@ async fn typed(engine: &str, keys: &str, more: &[u32], words: &str) -> Result<()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn korean() -> Result<()> {
-    typed("hangul", "gksrmf", &[], "한글").await
+    typed("hangul", "gksrmf", "글", &[], "한글").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn japanese() -> Result<()> {
     // Kana, made Chinese characters by the space bar, decided by the first of two Returns.
-    typed("anthy", "nihongo", &[SPACE, RETURN], "日本語").await
+    let more = [SPACE, RETURN];
+    typed("anthy", "nihongo", "にほんご", &more, "日本語").await
 }

@@ -194,13 +194,23 @@ impl Screen {
         Ok(())
     }
 
+    /// Gives a window the keyboard.
+    ///
+    /// # Errors
+    /// When the display is gone.
+    pub fn focus(&self, window: Window) -> Result<()> {
+        self.connection
+            .set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME)?;
+        self.connection.flush()?;
+        Ok(())
+    }
+
     /// Presses one key in a window.
     ///
     /// # Errors
     /// When the keyboard of the display has no such key.
     pub fn press(&self, window: Window, symbol: u32) -> Result<()> {
-        self.connection
-            .set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME)?;
+        self.focus(window)?;
         let (key, shifted) = self.key(symbol)?;
         let (shift, _) = self.key(SHIFT)?;
         let mut strokes = vec![(PRESS, key), (RELEASE, key)];

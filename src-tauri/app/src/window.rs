@@ -28,7 +28,7 @@ pub(crate) fn open(app: &AppHandle, place: Option<String>) -> tauri::Result<Webv
         .clone()
         .filter(|_| tauri::is_dev());
     let pages = app.clone();
-    WebviewWindowBuilder::from_config(app, &configured)?
+    let window = WebviewWindowBuilder::from_config(app, &configured)?
         .on_navigation(move |url| is_own(url, development.as_ref()))
         // A page that wants a window of its own gets none: links go out through `host.open_url`.
         .on_new_window(|_, _| NewWindowResponse::Deny)
@@ -38,7 +38,22 @@ pub(crate) fn open(app: &AppHandle, place: Option<String>) -> tauri::Result<Webv
                 calls.cancel_all();
             }
         })
-        .build()
+        .build()?;
+    #[cfg(target_os = "linux")]
+    show_words_in_place(&window)?;
+    Ok(window)
+}
+
+/// Input methods show a syllable that is not decided yet where it will be, as in a browser. Without
+/// this they show it in a window of their own.
+#[cfg(target_os = "linux")]
+fn show_words_in_place(window: &WebviewWindow) -> tauri::Result<()> {
+    use webkit2gtk::{InputMethodContextExt, WebViewExt};
+    window.with_webview(|view| {
+        if let Some(method) = view.inner().input_method_context() {
+            method.set_enable_preedit(true);
+        }
+    })
 }
 
 /// Whether an address is one of our own pages, which have the bridge.
