@@ -14,7 +14,7 @@ const LOOK_MS = 1_500;
 const lastName = (path: string) => path.split('/').filter(Boolean).at(-1) ?? path;
 
 const isArriving = ({ state, failure }: FileEdit) =>
-  state === 'saving' || (state === 'failed' && failure?.retryable === true);
+  state === 'saving' || (state === 'waiting' && failure?.retryable === true);
 
 /** Quitting while something is under way: what it is, and what becomes of it. */
 export function LeaveDialog() {
