@@ -242,7 +242,7 @@ async fn quitting_waits_for_what_was_saved_in_an_editor() -> Result<()> {
     fs::write(&copy, "saved last\n")?;
     ask_to_quit(&window).await?;
     window
-        .text_with("leave.dialog", "being put back: there.txt")
+        .text_with("leave.dialog", "put back: there.txt")
         .await?;
     window.click("leave.wait").await?;
     window.find("leave.waiting").await?;

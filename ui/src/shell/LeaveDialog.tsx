@@ -119,6 +119,7 @@ export function LeaveDialog() {
               </li>
             ))}
           </ul>
+          {edits.length > 0 && <p className="muted">{t('leave.file_later')}</p>}
           {lines.length > SHOWN && <p>{t('leave.more', { count: lines.length - SHOWN })}</p>}
         </div>
       </Modal>
