@@ -2,13 +2,22 @@
 
 use futures_util::{Stream, StreamExt};
 use protocol::api::gangway::{
-    App, Install, InstallDone, InstallLine, Notice, Save, Saved, SshInfo, Stats, Unsaved,
+    App, Install, InstallDone, InstallLine, LogPiece, Notice, Save, Saved, SshInfo, Stats, Unsaved,
     capability,
 };
 
 use crate::answer::events;
 use crate::call::Call;
 use crate::{Client, Error};
+
+/// What a log that is followed says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogNews {
+    /// What was written next; the first time what is there, if only nothing.
+    Text(String),
+    /// The session has ended, and that was all.
+    Done,
+}
 
 /// What an installation says while it runs.
 #[derive(Debug, Clone)]
@@ -86,6 +95,35 @@ impl Client {
             .await
     }
 
+    /// The log of a session's main kernel: its end that is kept, and then what is added to it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when the manager is not our engine.
+    pub async fn follow_log(
+        &self,
+        session: &str,
+    ) -> Result<impl Stream<Item = Result<LogNews, Error>> + Send + use<>, Error> {
+        self.require(capability::LOG_STREAM).await?;
+        let call = Call::get(&["gangway", "session", session, "log"]);
+        let response = self.send(call).await?;
+        let client = self.clone();
+        Ok(events(response.bytes_stream()).filter_map(move |event| {
+            let parsed = match event {
+                Ok(event) => log_news(&event.event, &event.data),
+                Err(error) => Some(Err(client.unreachable(error))),
+            };
+            std::future::ready(parsed)
+        }))
+    }
+
+    /// Whether logs can be followed as they are written.
+    ///
+    /// # Errors
+    /// When the manager can't be reached.
+    pub async fn streams_logs(&self) -> Result<bool, Error> {
+        self.has(capability::LOG_STREAM).await
+    }
+
     /// Installs an app into a session and tells how it goes.
     ///
     /// # Errors
@@ -111,6 +149,18 @@ impl Client {
             };
             std::future::ready(parsed)
         }))
+    }
+}
+
+fn log_news(name: &str, data: &str) -> Option<Result<LogNews, Error>> {
+    match name {
+        "text" => Some(
+            serde_json::from_str(data)
+                .map(|LogPiece { text }| LogNews::Text(text))
+                .map_err(|error| Error::answer("a log", error)),
+        ),
+        "done" => Some(Ok(LogNews::Done)),
+        _ => None,
     }
 }
 

@@ -37,7 +37,7 @@ pub use discover::{Discovered, Doorway, discover};
 pub use engine::{Beacon, Launch, LocalEngine};
 pub use error::{EngineError, Error, Found};
 pub use event::{EventFeed, SessionNews};
-pub use extension::InstallEvent;
+pub use extension::{InstallEvent, LogNews};
 pub use image::ImageRow;
 pub use network::Network;
 pub use resource::{CheckedPresets, PresetRow};

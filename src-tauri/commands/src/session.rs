@@ -5,6 +5,7 @@ mod launch;
 mod life;
 mod list;
 mod log;
+mod log_follow;
 mod watch;
 
 use std::time::Duration;

@@ -251,6 +251,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         if let Err(problem) = app::image_container::refresh(&looking).await {
             tracing::warn!(%problem, "images of the container engine");
         }
+        app::image_commit::tidy(&looking).await;
     });
     let unneeded = app.clone();
     tasks.spawn(async move { app::image_forget::collect(&unneeded).await });

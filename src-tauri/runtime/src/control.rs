@@ -23,6 +23,9 @@ use crate::{KernelId, RuntimeError};
 
 /// How long a runner may take for an answer that needs no waiting of its own.
 const QUICK: Duration = Duration::from_secs(20);
+/// How often a runner is asked for while too many stand before it, and how soon again.
+const CROWDED_TRIES: u32 = 50;
+const CROWDED_PAUSE: Duration = Duration::from_millis(20);
 
 /// Reaches one kernel's runner.
 #[derive(Clone, Debug)]
@@ -48,9 +51,10 @@ impl Channel {
 
     /// Sends a request; answers are then read one by one.
     pub(crate) async fn ask(&self, request: Request) -> Result<Conversation, RuntimeError> {
-        let stream = UnixStream::connect(&self.socket)
+        let stream = reach(&self.socket)
             .await
-            .map_err(|_| RuntimeError::Gone(self.kernel))?;
+            .map_err(RuntimeError::io("talk to the session"))?
+            .ok_or(RuntimeError::Gone(self.kernel))?;
         let mut conversation = Conversation {
             kernel: self.kernel,
             stream,
@@ -98,6 +102,26 @@ impl Channel {
                 _ => Err(unexpected()),
             },
             Err(_) => Err(late()),
+        }
+    }
+}
+
+/// Connects to the socket of a runner; `None` when none listens there. Any other reason not to get
+/// through says nothing about the runner.
+pub(crate) async fn reach(socket: &Path) -> io::Result<Option<UnixStream>> {
+    let mut tries = 0;
+    loop {
+        match UnixStream::connect(socket).await {
+            Ok(stream) => return Ok(Some(stream)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => return Ok(None),
+                // Too many stand before it at this moment.
+                io::ErrorKind::WouldBlock if tries < CROWDED_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(CROWDED_PAUSE).await;
+                }
+                _ => return Err(error),
+            },
         }
     }
 }

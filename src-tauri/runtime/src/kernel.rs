@@ -18,9 +18,9 @@ use rustix::{
 use tokio::{net::TcpStream, sync::watch};
 
 use crate::{
-    AppState, Execute, Exit, FaultKind, FileEntry, InstallEvent, Kernel, KernelId, Limits, Metric,
-    Notice, OpenMode, Output, Owner, RuntimeError, Saved, ServiceAnswer, ServiceOptions, SshInfo,
-    Unsaved,
+    AppState, Changes, Execute, Exit, FaultKind, FileEntry, InstallEvent, Kernel, KernelId, Limits,
+    Metric, Notice, OpenMode, Output, Owner, RuntimeError, Saved, ServiceAnswer, ServiceOptions,
+    SshInfo, Unsaved,
     cgroup::Group,
     control::{Channel, Conversation, fault, unexpected},
     gpu::{self, GpuHistory, Gpus},
@@ -52,8 +52,8 @@ pub(crate) struct Found {
     pub(crate) all_gpus: Arc<dyn Gpus>,
     /// Known since the start.
     pub(crate) notices: Vec<Notice>,
-    /// Where what it changed of its image lies, when that is a directory of its own.
-    pub(crate) changes: Option<PathBuf>,
+    /// Where what it changed of its image lies.
+    pub(crate) changes: Changes,
     /// The host's user that owns what it writes.
     pub(crate) owner: Option<Owner>,
     /// The process with which everything inside ends; signalling it can't hit another.
@@ -215,15 +215,6 @@ impl Kernel for RunnerKernel {
         logs::tail(&self.found.logs, tail).map_err(RuntimeError::io("read the session's log"))
     }
 
-    async fn follow_logs(
-        &self,
-    ) -> Result<BoxStream<'static, Result<String, RuntimeError>>, RuntimeError> {
-        let ended = self.found.ended.clone();
-        Ok(logs::follow(self.found.logs.clone(), move || {
-            ended.borrow().is_some()
-        }))
-    }
-
     async fn stats(&self) -> Result<BTreeMap<String, Metric>, RuntimeError> {
         let (counters, inside) = self.counters().await?;
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
@@ -325,7 +316,7 @@ impl Kernel for RunnerKernel {
         Ok(saved)
     }
 
-    fn changes(&self) -> Option<PathBuf> {
+    fn changes(&self) -> Changes {
         self.found.changes.clone()
     }
 

@@ -4,6 +4,7 @@
 //! the control channel to the runner, where logs lie. The engine sees a [`Kernel`] that it can ask
 //! for a connected socket, a service, a file, and how it ended.
 
+mod began;
 mod cgroup;
 mod cluster;
 pub mod container;
@@ -11,6 +12,7 @@ mod control;
 mod error;
 mod etc;
 pub mod gpu;
+mod home;
 mod identity;
 pub mod ids;
 pub mod image;
@@ -27,7 +29,7 @@ mod save;
 mod spec;
 mod trees;
 
-use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -35,9 +37,10 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
 pub use cluster::Cluster;
-pub use container::ContainerImage;
+pub use container::{ContainerCommit, ContainerImage, ContainerImages};
 pub use error::RuntimeError;
 pub use gpu::Gpu;
+pub use logs::LogFollower;
 pub use protocol::runner::{
     AppPhase, AppState, ArgumentValue, Execute, ExecuteCode, Fault, FaultKind, FileEntry, FileKind,
     Metric, Notice, NoticeCode, OpenMode, Output, ServiceAnswer, ServiceOptions, SshInfo, Status,
@@ -70,7 +73,8 @@ pub trait Runtime: Send + Sync {
         self.owner().into()
     }
 
-    /// Starts a kernel; returns when its runner takes work. Nothing is left behind on failure.
+    /// Starts a kernel on the machine that the order names; returns when its runner takes work.
+    /// Nothing is left behind on failure.
     async fn start(&self, spec: KernelSpec) -> Result<Arc<dyn Kernel>, RuntimeError>;
 
     /// Starts an ended kernel again, in the home that it left. What was running in it is gone. On
@@ -98,16 +102,24 @@ pub trait Runtime: Send + Sync {
     /// Log of a kernel, also after its end; the last `tail` bytes at most.
     async fn logs(&self, id: KernelId, tail: usize) -> Result<String, RuntimeError>;
 
+    /// Follows the log of a kernel from its last `tail` bytes on, over restarts and to its end;
+    /// `None` when there is no log yet, or none any more.
+    async fn follow_log(
+        &self,
+        id: KernelId,
+        tail: u64,
+    ) -> Result<Option<LogFollower>, RuntimeError>;
+
     /// Removes what is left of an ended kernel: home, log, sockets. No error when nothing is.
     async fn remove(&self, id: KernelId) -> Result<(), RuntimeError>;
 
-    /// Ends and removes every kernel that the engine does not know, returning their ids. Ended
-    /// kernels that it knows are kept, so that their homes can still be saved.
-    async fn sweep(&self, known: &[KernelId]) -> Result<Vec<KernelId>, RuntimeError>;
+    /// Ends and removes every kernel that the engine does not know. Ended kernels that it knows are
+    /// kept, so that their homes can still be saved.
+    async fn sweep(&self, known: &[KernelId]) -> Result<Swept, RuntimeError>;
 
-    /// Images that need no unpacking because a container engine has them.
-    async fn container_images(&self) -> Result<Vec<ContainerImage>, RuntimeError> {
-        Ok(Vec::new())
+    /// The images of the container engine, where there is one: they need no unpacking.
+    fn container_images(&self) -> Option<ContainerImages> {
+        None
     }
 }
 
@@ -149,11 +161,6 @@ pub trait Kernel: Send + Sync {
     /// The last `tail` bytes of the log.
     async fn logs(&self, tail: usize) -> Result<String, RuntimeError>;
 
-    /// The log from now on, until the kernel ends.
-    async fn follow_logs(
-        &self,
-    ) -> Result<BoxStream<'static, Result<String, RuntimeError>>, RuntimeError>;
-
     /// Metrics by name, in the form of the manager API's kernel `live_stat`.
     async fn stats(&self) -> Result<std::collections::BTreeMap<String, Metric>, RuntimeError>;
 
@@ -181,11 +188,9 @@ pub trait Kernel: Send + Sync {
     /// Copies the unsaved files into an open directory of the host, given to [`Runtime::owner`].
     async fn save_unsaved(&self, directory: OwnedFd) -> Result<Saved, RuntimeError>;
 
-    /// The directory with what the session changed of its image's files (the upper one of an
-    /// overlay), from which [`image::ImageStore::commit`] makes an image. `None` when it can't
-    /// change them, or the runtime makes images in another way.
-    fn changes(&self) -> Option<std::path::PathBuf> {
-        None
+    /// Where what the session changed of its image's files lies.
+    fn changes(&self) -> Changes {
+        Changes::None
     }
 
     /// Installs an app, streaming what the installer prints.
@@ -199,6 +204,17 @@ pub trait Kernel: Send + Sync {
 
     /// Ends it: processes get SIGTERM and `grace`, then all are killed. Returns when it is gone.
     async fn terminate(&self, grace: Duration) -> Result<Exit, RuntimeError>;
+}
+
+/// Where what a session changed of its image's files lies, from which an image can be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// It can't change them.
+    None,
+    /// In a directory, the upper one of an overlay ([`image::ImageStore::commit`]).
+    Directory(PathBuf),
+    /// In a container of this name ([`ContainerImages::commit`]).
+    Container(String),
 }
 
 /// What an ended kernel left of its home: to be read and saved, not changed.
@@ -215,6 +231,28 @@ pub trait Home: Send + Sync {
 
     /// Copies them into a directory of the host, given to [`Runtime::owner`].
     async fn save_unsaved(&self, directory: OwnedFd) -> Result<Saved, RuntimeError>;
+}
+
+/// What became of kernels that the engine does not know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// They are gone.
+    pub ended: Vec<KernelId>,
+    /// They could not be ended or removed now: another try is due.
+    pub left: Vec<KernelId>,
+}
+
+impl Swept {
+    pub(crate) fn note(&mut self, id: KernelId, outcome: Result<(), RuntimeError>) {
+        match outcome {
+            Ok(()) => self.ended.push(id),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(kernel = %id, error, "nobody knows it, and it stays for now");
+                self.left.push(id);
+            }
+        }
+    }
 }
 
 /// A machine that a runtime offers.

@@ -3,7 +3,7 @@
 
 use std::{
     fs, io,
-    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     path::Path,
 };
 
@@ -60,12 +60,20 @@ pub(crate) async fn until_ended(process: &OwnedFd) {
     unsafe_code,
     reason = "tokio can't see that an owned descriptor stays open"
 )]
-fn watched(process: OwnedFd) -> io::Result<AsyncFd<Owned>> {
+pub(crate) fn watched(process: OwnedFd) -> io::Result<AsyncFd<Owned>> {
     // SAFETY: the descriptor is owned by the `AsyncFd` and never replaced.
     Ok(unsafe { AsyncFd::register_with_interest(Owned(process), Interest::READABLE) }?)
 }
 
-struct Owned(OwnedFd);
+/// A descriptor that is waited for until it can be read.
+#[derive(Debug)]
+pub(crate) struct Owned(OwnedFd);
+
+impl AsFd for Owned {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl AsRawFd for Owned {
     fn as_raw_fd(&self) -> RawFd {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    Exit, Gpu, Home, ImageRoot, Kernel, KernelId, KernelSpec, Node, Notice, Owner, Runtime,
-    RuntimeError, Trees,
-    container::{ContainerImage, Containers},
-    sandbox::Sandbox,
+    Exit, Gpu, Home, ImageRoot, Kernel, KernelId, KernelSpec, LogFollower, Node, Notice, Owner,
+    Runtime, RuntimeError, Swept, Trees,
+    container::{ContainerImages, Containers},
+    sandbox::{Sandbox, hostname},
 };
 
 /// The sandbox, and containers where there is a container engine.
@@ -60,6 +60,12 @@ impl Runtime for Runtimes {
     }
 
     async fn start(&self, spec: KernelSpec) -> Result<Arc<dyn Kernel>, RuntimeError> {
+        let here = hostname();
+        if let Some(node) = spec.node.as_ref().filter(|node| **node != here) {
+            return Err(RuntimeError::Invalid(format!(
+                "a kernel is to run on {node}, and this computer is {here}"
+            )));
+        }
         match (&spec.image, &self.containers) {
             (ImageRoot::Container(_), Some(containers)) => containers.start(&spec).await,
             (ImageRoot::Container(_), None) => Err(RuntimeError::Container {
@@ -79,7 +85,7 @@ impl Runtime for Runtimes {
 
     async fn home(&self, id: KernelId) -> Result<Option<Arc<dyn Home>>, RuntimeError> {
         match self.containers_of(id) {
-            Some(_) => Ok(None),
+            Some(containers) => Ok(containers.home(id)),
             None => self.sandbox.home(id).await,
         }
     }
@@ -105,6 +111,17 @@ impl Runtime for Runtimes {
         }
     }
 
+    async fn follow_log(
+        &self,
+        id: KernelId,
+        tail: u64,
+    ) -> Result<Option<LogFollower>, RuntimeError> {
+        match self.containers_of(id) {
+            Some(containers) => containers.follow_log(id, tail),
+            None => self.sandbox.follow_log(id, tail).await,
+        }
+    }
+
     async fn remove(&self, id: KernelId) -> Result<(), RuntimeError> {
         match self.containers_of(id) {
             Some(containers) => containers.remove(id).await,
@@ -112,18 +129,17 @@ impl Runtime for Runtimes {
         }
     }
 
-    async fn sweep(&self, known: &[KernelId]) -> Result<Vec<KernelId>, RuntimeError> {
+    async fn sweep(&self, known: &[KernelId]) -> Result<Swept, RuntimeError> {
         let mut swept = self.sandbox.sweep(known).await?;
         if let Some(containers) = &self.containers {
-            swept.extend(containers.sweep(known).await?);
+            let more = containers.sweep(known).await?;
+            swept.ended.extend(more.ended);
+            swept.left.extend(more.left);
         }
         Ok(swept)
     }
 
-    async fn container_images(&self) -> Result<Vec<ContainerImage>, RuntimeError> {
-        match &self.containers {
-            Some(containers) => containers.images().await,
-            None => Ok(Vec::new()),
-        }
+    fn container_images(&self) -> Option<ContainerImages> {
+        self.containers.as_ref().map(Containers::images)
     }
 }

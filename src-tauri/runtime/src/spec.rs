@@ -20,6 +20,10 @@ pub struct KernelSpec {
     pub session_id: Uuid,
     /// The session's name, for people.
     pub session_name: String,
+    /// On which of the runtime's machines ([`crate::Node::name`]); on any when absent. The kernels
+    /// of one session may be on several.
+    #[serde(default)]
+    pub node: Option<String>,
     /// Host name inside: `main1`, `sub1`, …
     pub hostname: String,
     /// What its root file system is made of.
@@ -58,6 +62,7 @@ impl KernelSpec {
             kernel_id,
             session_id: kernel_id,
             session_name: session_name.to_owned(),
+            node: None,
             hostname: "main1".to_owned(),
             image: ImageRoot::Host,
             limits: Limits {

@@ -5,7 +5,6 @@
 use std::{
     fs, io,
     io::{Read, Write},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, ChildStdout, Command, Stdio},
     sync::Arc,
@@ -73,7 +72,7 @@ impl Trees {
 
     /// Removes a tree, whoever its files belong to.
     pub(crate) fn remove(&self, tree: &Path) -> io::Result<()> {
-        match remove(tree) {
+        match removal::remove(tree) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.ids.is_some() => {
             }
             other => return other,
@@ -183,25 +182,4 @@ impl Drop for Packing {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Removes a tree of a session, which may have taken away its own right to enter directories.
-pub(crate) fn remove(root: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(root) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(root)?;
-            fs::remove_dir_all(root)
-        }
-        other => other,
-    }
-}
-
-fn open_up(directory: &Path) -> io::Result<()> {
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(directory)?.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
 }

@@ -65,11 +65,32 @@ async fn a_killed_engine_leaves_its_sessions_to_the_next() {
     assert_eq!(ran.stdout, "kept\nsame\n");
     let door = SshDoor::open(kernel.clone()).await;
     assert_eq!(text(&door.ssh(&["cat note"]).await.stdout), "kept\n");
-    assert!(next.sweep(&[id]).await.unwrap().is_empty());
+    assert!(next.sweep(&[id]).await.unwrap().ended.is_empty());
     assert_eq!(
         kernel.terminate(Duration::ZERO).await.unwrap(),
         Exit::Terminated
     );
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_session_that_can_not_be_reached_is_not_taken_for_ended() {
+    let world = World::new();
+    let kernel = world.start(|_| {}).await;
+    let id = kernel.id();
+    let name = format!("{}.sock", id.simple());
+    let socket = world.dir.path().join("run").join(&name);
+    let away = world.dir.path().join("run/away");
+    // A name that leads nowhere says nothing about who listens.
+    std::fs::rename(&socket, &away).unwrap();
+    std::os::unix::fs::symlink(&name, &socket).unwrap();
+    let next = world.reopened();
+    assert!(next.adopt(id).await.is_err());
+    assert_eq!(next.sweep(&[]).await.unwrap().left, [id]);
+    std::fs::rename(&away, &socket).unwrap();
+    let found = next.adopt(id).await.unwrap().expect("it runs");
+    assert_eq!(sh(&*found, "echo here").await.stdout, "here\n");
+    assert_eq!(next.sweep(&[]).await.unwrap().ended, [id]);
     world.close().await;
 }
 
@@ -79,7 +100,7 @@ async fn sessions_that_nobody_knows_are_swept() {
     let kernel = world.start(|_| {}).await;
     let known = world.start(|_| {}).await;
     let swept = world.reopened().sweep(&[known.id()]).await.unwrap();
-    assert_eq!(swept, [kernel.id()]);
+    assert_eq!(swept.ended, [kernel.id()]);
     assert_eq!(kernel.wait().await, Exit::Terminated);
     assert_eq!(sh(&*known, "echo here").await.stdout, "here\n");
     world.close().await;
@@ -167,7 +188,7 @@ async fn the_network_of_a_session_that_was_killed_whole_is_found() {
                 dying.wait().await;
             }
         } else {
-            assert!(next.sweep(&[]).await.unwrap().contains(&id));
+            assert!(next.sweep(&[]).await.unwrap().ended.contains(&id));
         }
         until_gone(pasta, "pasta").await;
     }

@@ -42,6 +42,7 @@ const TEST: &[&str] = &[
     "gdb",
     "git",
     "iptables",
+    "libfaketime",
     "libsecret-tools",
     "netavark",
     "openssh-server",

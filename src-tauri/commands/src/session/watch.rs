@@ -1,17 +1,14 @@
 //! What a session prints and uses.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use futures_util::Stream;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use serde_json::Value;
 
-use super::{find, find_running};
+use super::{find, find_running, log_follow};
 use crate::context::Context;
 use crate::types::{Failure, LogText, Metric, SessionLogs, SessionLogsRequest, SessionRef, Stats};
-
-/// A log is asked for anew: the protocol has no stream of it.
-const LOG_PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn logs(
     context: &Context,
@@ -31,42 +28,14 @@ pub(crate) async fn logs(
 pub(crate) async fn follow_log(
     context: &Context,
     request: SessionRef,
-) -> Result<impl Stream<Item = Result<LogText, Failure>> + Send + use<>, Failure> {
+) -> Result<BoxStream<'static, Result<LogText, Failure>>, Failure> {
     let client = context.client().await?;
     let row = find(&client, &request.session).await?;
-    let state = (client, row.session_id, None, false);
-    Ok(futures_util::stream::unfold(
-        state,
-        |(client, id, mut seen, over)| async move {
-            if over {
-                return None;
-            }
-            loop {
-                let step = async {
-                    let text = client.session_logs(&id.to_string(), None).await?;
-                    let ended = client.session(id).await?.status.is_terminal();
-                    Ok::<_, client::Error>((text, ended))
-                };
-                let (text, ended) = match step.await {
-                    Ok(step) => step,
-                    Err(error) => return Some((Err(error.into()), (client, id, seen, true))),
-                };
-                // The manager keeps the end of a long log: then there is no telling what is new.
-                let known = seen.unwrap_or(0);
-                let start = if text.is_char_boundary(known) {
-                    known.min(text.len())
-                } else {
-                    0
-                };
-                let new = text[start..].to_owned();
-                let first = seen.replace(text.len()).is_none();
-                if first || !new.is_empty() || ended {
-                    return Some((Ok(LogText { text: new }), (client, id, seen, ended)));
-                }
-                tokio::time::sleep(LOG_PAUSE).await;
-            }
-        },
-    ))
+    if client.streams_logs().await? {
+        Ok(log_follow::told(client, row.session_id).await?.boxed())
+    } else {
+        Ok(log_follow::asked_for(client, row.session_id).boxed())
+    }
 }
 
 pub(crate) async fn stats(context: &Context, request: SessionRef) -> Result<Stats, Failure> {

@@ -6,13 +6,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::http::StatusCode;
 use protocol::session::{SessionStatus, SessionType};
+use runtime::image::Content;
+use runtime::{Changes, ContainerCommit};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::image::{self, LABEL_CUSTOM_ID, LABEL_CUSTOM_NAME, LABEL_OWNER, image_problem};
 use super::registry::LOCAL;
-use super::{background, image_pull, session};
+use super::{background, image_container, image_pull, session};
 use crate::error::Problem;
 use crate::state::App;
 use crate::store::image::Image;
@@ -180,38 +182,34 @@ pub(crate) async fn commit(
             "Only interactive sessions can be saved as images.",
         ));
     }
-    let changes = kernel.changes().ok_or_else(|| {
-        Problem::invalid_params(format!(
+    let changes = kernel.changes();
+    if changes == Changes::None {
+        return Err(Problem::invalid_params(format!(
             "Sessions of {} can't change its files: there is nothing to save.",
             session.image
-        ))
-    })?;
+        )));
+    }
     let commit = Commit::begin(app, session.id)?;
     // Looks at the session again: it may have ended just before the commit began.
-    let order = order(app, session, name).await?;
+    let is_container = matches!(changes, Changes::Container(_));
+    let order = order(app, session, name, is_container).await?;
     Ok(background::start(
         app,
         session.user,
         move |app, report| async move {
             report.step(0.0, 2.0, "Commit started");
-            let work = app
-                .images
-                .commit(order.base, changes, order.image.labels.clone());
-            let content = tokio::select! {
-                content = work => content.map_err(image_problem)?,
+            let made = tokio::select! {
+                made = make(&app, order, changes) => made,
                 () = commit.is_broken_off() => {
-                    return Err(Problem::internal("The session was terminated by force."));
+                    Err(Problem::internal("The session was terminated by force."))
                 }
             };
+            if is_container {
+                tidy(&app).await;
+            }
+            let (image, content) = made?;
             report.step(1.0, 2.0, "Committed image");
-            let image = Image {
-                digest: content.digest.to_string(),
-                size_bytes: content.size_bytes,
-                architecture: content.architecture.clone(),
-                labels: content.labels.clone(),
-                ..order.image
-            };
-            let image = image_pull::put(&app, image, Some(content)).await?;
+            let image = image_pull::put(&app, image, content).await?;
             report.step(2.0, 2.0, "Completed");
             Ok(image.name)
         },
@@ -219,12 +217,67 @@ pub(crate) async fn commit(
 }
 
 struct Order {
-    base: runtime::image::Content,
+    /// What the sandbox shows of its image.
+    base: Option<Content>,
     image: Image,
 }
 
+/// Makes the image: what is unpacked of it, or an image of the container engine's.
+async fn make(
+    app: &App,
+    order: Order,
+    changes: Changes,
+) -> Result<(Image, Option<Content>), Problem> {
+    let Order { base, image } = order;
+    match (changes, base) {
+        (Changes::Directory(changed), Some(base)) => {
+            let work = app.images.commit(base, changed, image.labels.clone());
+            let content = work.await.map_err(image_problem)?;
+            let image = Image {
+                digest: content.digest.to_string(),
+                size_bytes: content.size_bytes,
+                architecture: content.architecture.clone(),
+                labels: content.labels.clone(),
+                ..image
+            };
+            Ok((image, Some(content)))
+        }
+        (Changes::Container(container), _) => {
+            let images = app.runtime.container_images();
+            let images =
+                images.ok_or_else(|| Problem::internal("There is no container engine."))?;
+            let commit = ContainerCommit {
+                container,
+                name: image.name,
+                labels: image.labels,
+            };
+            let made = images.commit(&commit).await;
+            let made = made.map_err(session::runtime_problem)?;
+            Ok((image_container::row(made), None))
+        }
+        _ => Err(Problem::internal(
+            "It is not known what the session is made of.",
+        )),
+    }
+}
+
+/// Removes what the container engine has of commits that were broken off, and of images that have
+/// been made anew.
+pub(crate) async fn tidy(app: &App) {
+    if let Some(images) = app.runtime.container_images()
+        && let Err(error) = images.tidy().await
+    {
+        tracing::warn!(error = session::chain(&error), "images without a name");
+    }
+}
+
 /// What the image will be: checked and written in one look at the tables.
-async fn order(app: &App, session: &Session, name: &str) -> Result<Order, Problem> {
+async fn order(
+    app: &App,
+    session: &Session,
+    name: &str,
+    is_container: bool,
+) -> Result<Order, Problem> {
     let (id, name) = (session.id, name.to_owned());
     app.store
         .read(move |db| -> Result<_, Problem> {
@@ -232,8 +285,10 @@ async fn order(app: &App, session: &Session, name: &str) -> Result<Order, Proble
             if session.status != SessionStatus::Running {
                 return Err(session::not_ready(&session));
             }
-            let base = store::image_state::shown(db, session.id)?
-                .ok_or_else(|| Problem::internal("It is not known what the session is made of."))?;
+            let base = store::image_state::shown(db, session.id)?;
+            let from = store::image::by_name(db, &session.image, &session.architecture)?;
+            let told = base.as_ref().map(|base| &base.labels);
+            let told = told.or(from.as_ref().map(|image| &image.labels));
             let owner = store::user::get(db, session.user)?.ok_or_else(Problem::no_session)?;
             let states = store::image_state::all(db)?;
             let own: Vec<Image> = store::image::list(db)?
@@ -281,12 +336,16 @@ async fn order(app: &App, session: &Session, name: &str) -> Result<Order, Proble
                 ),
                 (
                     LABEL_FEATURES.to_owned(),
-                    features(base.labels.get(LABEL_FEATURES)),
+                    features(told.and_then(|labels| labels.get(LABEL_FEATURES))),
                 ),
             ]);
             let image = Image {
                 id: Uuid::now_v7(),
-                name: image::customized_name(&session.image, &project, &id),
+                name: if is_container {
+                    image_container::customized_name(&session.image, &project, &id)
+                } else {
+                    image::customized_name(&session.image, &project, &id)
+                },
                 architecture: session.architecture.clone(),
                 registry: LOCAL.to_owned(),
                 digest: String::new(),

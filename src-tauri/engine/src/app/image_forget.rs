@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use protocol::api::image::HOST_IMAGE;
 use uuid::Uuid;
 
-use super::image;
+use super::{image, image_container};
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::state::App;
@@ -31,6 +31,17 @@ pub(crate) async fn forget(app: &App, caller: &Caller, image: Image) -> Result<I
 /// Forgets even that an image was there.
 pub(crate) async fn purge(app: &App, caller: &Caller, image: Image) -> Result<Image, Problem> {
     check(caller, &image)?;
+    if image_container::is_made_here(&image)
+        && let Some(images) = app.runtime.container_images()
+    {
+        let removed = images.remove(&image.name).await;
+        if !removed.map_err(super::session::runtime_problem)? {
+            return Err(Problem::invalid_params(format!(
+                "Sessions run from {}: end them first.",
+                image.name
+            )));
+        }
+    }
     let id = image.id;
     app.store
         .write(move |tx| -> Result<(), Problem> { Ok(store::image::remove(tx, id)?) })
@@ -95,6 +106,7 @@ pub(crate) async fn wanted(app: &App, id: Uuid) -> Result<Image, Problem> {
 /// Removes layers that no image needs and no session shows. What can't be removed now is removed
 /// the next time.
 pub(crate) async fn collect(app: &App) {
+    image_container::collect(app).await;
     let needed = app
         .store
         .write(|tx| -> Result<_, Problem> { Ok(store::image_state::needed(tx)?) })

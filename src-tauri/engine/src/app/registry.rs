@@ -175,6 +175,13 @@ pub(crate) fn access(registry: &Registry) -> RegistryAccess {
 
 /// The registry that an image comes from, and the image's name there.
 pub(crate) async fn of_image(app: &App, image: &str) -> Result<(Remote, String), Problem> {
+    let (access, name) = access_of(app, image).await?;
+    let remote = Remote::new(&access).map_err(image_problem)?;
+    Ok((remote, name))
+}
+
+/// How to reach the registry that an image comes from, and the image's name there.
+pub(crate) async fn access_of(app: &App, image: &str) -> Result<(RegistryAccess, String), Problem> {
     let (host, name) = image.split_once('/').ok_or_else(not_found)?;
     let known: Vec<Registry> = list(app)
         .await?
@@ -190,8 +197,7 @@ pub(crate) async fn of_image(app: &App, image: &str) -> Result<(Remote, String),
             "The registry {host} is not known here: an administrator can add it."
         ))
     })?;
-    let remote = Remote::new(&access(registry)).map_err(image_problem)?;
-    Ok((remote, name.to_owned()))
+    Ok((access(registry), name.to_owned()))
 }
 
 fn not_found() -> Problem {

@@ -33,16 +33,26 @@ pub(super) enum Missing {
 pub(super) async fn bring(app: &App, session: &Session) -> Result<&'static [Event], Missing> {
     let whole: &[Event] = &[Event::Preparing, Event::Prepared, Event::Creating];
     let failed = |problem: Problem| Missing::Failed(problem.into());
-    if session.image == HOST_IMAGE || image_container::is_wanted(app, session).await {
-        return Ok(whole);
+    let is_container = image_container::is_wanted(app, session).await;
+    if session.image == HOST_IMAGE {
+        return if is_container {
+            Err(Missing::Failed(Failure::Certain(format!(
+                "The resource group {} runs containers, and this computer itself is none: choose \
+                 another image, or another resource group.",
+                session.resource_group
+            ))))
+        } else {
+            Ok(whole)
+        };
     }
     let image = row(app, session).await.map_err(failed)?;
-    if image_pull::is_elsewhere(&image)
-        || image_pull::present(app, &image)
-            .await
-            .map_err(failed)?
-            .is_some()
-    {
+    let is_here = if is_container {
+        image_container::is_here(app, &image).await
+    } else {
+        let present = image_pull::present(app, &image).await;
+        present.map(|found| found.is_some())
+    };
+    if is_here.map_err(failed)? {
         return Ok(whole);
     }
     let id = session.id;
@@ -72,8 +82,16 @@ pub(super) async fn bring(app: &App, session: &Session) -> Result<&'static [Even
             }
         }
     };
+    let came = async {
+        if is_container {
+            image_container::bring(app, &image, Arc::new(|_| {})).await
+        } else {
+            let came = image_pull::bring(app, &image, Arc::new(|_| {}));
+            came.await.map(drop)
+        }
+    };
     tokio::select! {
-        came = image_pull::bring(app, &image, Arc::new(|_| {})) => {
+        came = came => {
             came.map_err(failed)?;
             Ok(&[Event::Prepared, Event::Creating])
         }
@@ -102,21 +120,7 @@ pub(super) async fn put_into(
         .ok_or_else(|| {
             RuntimeError::Invalid(format!("the image {} is not on this computer", image.name))
         })?;
-    let cores = session.requested_slots.get(CPU).floor().to_string();
-    let counted = image
-        .labels
-        .get(LABEL_CORECOUNT)
-        .cloned()
-        .unwrap_or_default();
-    let counted = counted
-        .split(',')
-        .map(str::trim)
-        .filter(|it| !it.is_empty());
-    for name in counted {
-        spec.environ
-            .entry(name.to_owned())
-            .or_insert_with(|| cores.clone());
-    }
+    count_cores(session, &image, spec);
     for (name, value) in &content.environ {
         if !OURS.contains(&name.as_str()) {
             spec.environ
@@ -133,6 +137,34 @@ pub(super) async fn put_into(
         .write(move |tx| -> Result<(), Problem> { Ok(store::image_state::show(tx, id, &content)?) })
         .await
         .map_err(refused)
+}
+
+/// What a container is made of.
+pub(super) async fn put_container(app: &App, session: &Session, spec: &mut KernelSpec) {
+    // Nobody but the container engine has to know the image.
+    if let Ok(image) = row(app, session).await {
+        count_cores(session, &image, spec);
+    }
+    spec.image = ImageRoot::Container(session.image.clone());
+}
+
+/// Sets the variables in which the image wants the number of cores.
+fn count_cores(session: &Session, image: &Image, spec: &mut KernelSpec) {
+    let cores = session.requested_slots.get(CPU).floor().to_string();
+    let counted = image
+        .labels
+        .get(LABEL_CORECOUNT)
+        .cloned()
+        .unwrap_or_default();
+    let counted = counted
+        .split(',')
+        .map(str::trim)
+        .filter(|it| !it.is_empty());
+    for name in counted {
+        spec.environ
+            .entry(name.to_owned())
+            .or_insert_with(|| cores.clone());
+    }
 }
 
 async fn row(app: &App, session: &Session) -> Result<Image, Problem> {

@@ -1,8 +1,10 @@
 //! After a start: finds the kernels that an earlier engine started, and tells the ends of the others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::session::{Event, SessionStatus};
+use runtime::RuntimeError;
 use uuid::Uuid;
 
 use super::{IDLE, InHand, RETRY, Work, failure, look, stop, watch};
@@ -33,8 +35,14 @@ pub(super) async fn run(work: &Work) -> Result<(), Problem> {
         })
         .await?;
     match app.runtime.sweep(&known).await {
-        Ok(strangers) if strangers.is_empty() => {}
-        Ok(strangers) => tracing::warn!(?strangers, "ended kernels that nobody knows"),
+        Ok(swept) => {
+            if !swept.ended.is_empty() {
+                tracing::warn!(?swept.ended, "ended kernels that nobody knows");
+            }
+            if !swept.left.is_empty() {
+                work.tasks.spawn(sweep_later(work.clone(), swept.left));
+            }
+        }
         Err(error) => tracing::warn!(error = chain(&error), "sweep"),
     }
     for (session, kernels) in sessions {
@@ -45,6 +53,36 @@ pub(super) async fn run(work: &Work) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// Ends and removes kernels that nobody knows and that could not be removed at once: the container
+/// engine may have been away.
+async fn sweep_later(work: Work, mut left: Vec<Uuid>) {
+    let app = &work.app;
+    let mut pause = RETRY;
+    while !left.is_empty() {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = app.stop.cancelled() => return,
+        }
+        pause = (pause * 2).min(IDLE);
+        let mut still = Vec::new();
+        for id in left {
+            if let Err(error) = end_stranger(&work, id).await {
+                tracing::warn!(kernel = %id, error = chain(&error), "nobody knows it");
+                still.push(id);
+            }
+        }
+        left = still;
+    }
+}
+
+async fn end_stranger(work: &Work, id: Uuid) -> Result<(), RuntimeError> {
+    let runtime = &work.app.runtime;
+    if let Some(kernel) = runtime.adopt(id).await? {
+        kernel.terminate(Duration::ZERO).await?;
+    }
+    runtime.remove(id).await
 }
 
 /// What is known of a session after a look.

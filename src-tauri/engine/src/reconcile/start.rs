@@ -142,7 +142,7 @@ pub(super) async fn specs(
     for row in rows {
         let mut spec = spec(app, session, row, rows, &own)?;
         if wants_container {
-            spec.image = ImageRoot::Container(session.image.clone());
+            image::put_container(app, session, &mut spec).await;
         } else {
             image::put_into(app, session, &mut spec).await?;
         }
@@ -238,6 +238,7 @@ fn spec(
         kernel_id: row.id,
         session_id: session.id,
         session_name: session.name.clone(),
+        node: row.agent.clone(),
         hostname: row.hostname.clone(),
         image: ImageRoot::Host,
         limits: Limits {

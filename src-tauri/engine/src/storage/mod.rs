@@ -121,7 +121,7 @@ impl Volume {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        match std::fs::remove_dir_all(&gone) {
+        match removal::remove(&gone) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
@@ -132,7 +132,7 @@ impl Volume {
         for entry in std::fs::read_dir(&self.root)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(".removed-") {
-                std::fs::remove_dir_all(entry.path())?;
+                removal::remove(&entry.path())?;
             }
         }
         Ok(())

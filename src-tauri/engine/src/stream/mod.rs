@@ -3,6 +3,7 @@
 pub(crate) mod background;
 pub(crate) mod events;
 pub(crate) mod execute;
+pub(crate) mod log;
 pub(crate) mod tcpproxy;
 
 use axum::Router;
@@ -14,5 +15,6 @@ pub(crate) fn routes() -> Router<App> {
         .merge(background::routes())
         .merge(events::routes())
         .merge(execute::routes())
+        .merge(log::routes())
         .merge(tcpproxy::routes())
 }

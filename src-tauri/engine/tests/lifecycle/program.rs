@@ -24,6 +24,9 @@ pub(crate) type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 pub(crate) struct Program {
     child: Child,
     home: TempDir,
+    environ: Vec<(&'static str, String)>,
+    /// Seconds by which the engine's clock is ahead of ours.
+    pub(crate) ahead: i64,
     login: LocalLogin,
     client: reqwest::Client,
 }
@@ -34,11 +37,17 @@ impl Program {
     }
 
     pub(crate) async fn start_in(home: TempDir) -> Self {
+        Self::start_with(home, Vec::new()).await
+    }
+
+    /// Starts one with more variables.
+    pub(crate) async fn start_with(home: TempDir, environ: Vec<(&'static str, String)>) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_gangway-engine"))
             .arg("--log-level")
             .arg("engine=debug,runtime=debug,info")
             .env("GANGWAY_HOME", home.path())
             .env("GANGWAY_RUNNER", runner())
+            .envs(environ.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -56,6 +65,8 @@ impl Program {
         Self {
             child,
             home,
+            environ,
+            ahead: 0,
             login,
             client,
         }
@@ -69,7 +80,10 @@ impl Program {
     /// kill -9, and a new engine on the same data.
     pub(crate) async fn killed_and_started_again(mut self) -> Self {
         self.child.kill().await.unwrap();
-        Self::start_in(self.home).await
+        Self {
+            ahead: self.ahead,
+            ..Self::start_with(self.home, self.environ).await
+        }
     }
 
     /// kill -9 of the outermost process of every session.
@@ -111,7 +125,8 @@ impl Program {
         target: &str,
         content_type: &str,
     ) -> [(&'static str, String); 3] {
-        let date = jiff::Timestamp::now().to_string();
+        let ahead = jiff::SignedDuration::from_secs(self.ahead);
+        let date = (jiff::Timestamp::now() + ahead).to_string();
         let request = signing::Request {
             method: method.as_str(),
             target,

@@ -88,6 +88,64 @@ async fn a_start_that_fails_is_tried_five_times() {
     engine.stop().await;
 }
 
+#[tokio::test]
+async fn a_session_of_several_nodes_asks_for_several() {
+    let computer = Arc::new(Scripted::default());
+    *computer.second.lock().unwrap() = Some("there");
+    let engine = TestEngine::start(computer.clone()).await;
+    let half = json!({ "cpu": 3, "mem": "1g" });
+    let mut wide = asked("wide", &half);
+    wide["cluster_mode"] = json!("multi-node");
+    wide["cluster_size"] = json!(2);
+    let id = enqueue(&engine, wide.clone()).await;
+    until_status(&engine, &id, "RUNNING").await;
+    let mut places: Vec<_> = computer
+        .places
+        .lock()
+        .unwrap()
+        .drain(..)
+        .flatten()
+        .collect();
+    places.sort();
+    assert_eq!(places, ["here", "there"]);
+    let query = format!(
+        "{{ compute_session(id: \"{id}\") {{ containers {{ agent cluster_hostname local_rank }} }} }}"
+    );
+    let (_, answer) = engine.post("/admin/gql", json!({ "query": query })).await;
+    let kernels = answer["data"]["compute_session"]["containers"]
+        .as_array()
+        .unwrap()
+        .clone();
+    let mut agents: Vec<_> = kernels
+        .iter()
+        .map(|it| it["agent"].as_str().unwrap())
+        .collect();
+    agents.sort_unstable();
+    assert_eq!(agents, ["here", "there"], "{answer}");
+
+    // One that is to be on one node waits until there is room for all of it there.
+    wide["name"] = json!("narrow");
+    wide["cluster_mode"] = json!("single-node");
+    wide["config"]["resources"]["cpu"] = json!(2);
+    let narrow = enqueue(&engine, wide).await;
+    let waits = |info: &Value| info["statusData"]["scheduler"]["msg"].is_string();
+    let info = until(&engine, &narrow, waits).await;
+    assert_eq!(info["status"], "PENDING", "{info}");
+    let (status, body) = engine.delete(&format!("/session/{id}")).await;
+    assert_eq!(status, 200, "{body}");
+    until_status(&engine, &narrow, "RUNNING").await;
+    let places: Vec<_> = computer
+        .places
+        .lock()
+        .unwrap()
+        .drain(..)
+        .flatten()
+        .collect();
+    assert_eq!(places.len(), 2);
+    assert_eq!(places[0], places[1]);
+    engine.stop().await;
+}
+
 /// Whatever the status says: what may still run somewhere holds what it was given.
 #[tokio::test]
 async fn nothing_is_given_twice() {

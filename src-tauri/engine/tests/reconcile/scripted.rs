@@ -10,9 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use runtime::{
-    AppState, Execute, Exit, FileEntry, Gpu, InstallEvent, Kernel, KernelId, KernelSpec, Metric,
-    Node, Notice, OpenMode, Output, Owner, Runtime, RuntimeError, Saved, ServiceAnswer,
-    ServiceOptions, SshInfo, Trees, Unsaved,
+    AppState, Changes, Execute, Exit, FileEntry, Gpu, InstallEvent, Kernel, KernelId, KernelSpec,
+    LogFollower, Metric, Node, Notice, OpenMode, Output, Owner, Runtime, RuntimeError, Saved,
+    ServiceAnswer, ServiceOptions, SshInfo, Swept, Trees, Unsaved,
 };
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -26,6 +26,10 @@ pub(crate) struct Scripted {
     pub(crate) failing_starts: AtomicU32,
     /// Starts that were asked for.
     pub(crate) starts: AtomicU32,
+    /// A second computer that is at hand.
+    pub(crate) second: Mutex<Option<&'static str>>,
+    /// On which computers kernels were asked for.
+    pub(crate) places: Mutex<Vec<Option<String>>>,
     /// How often it is not known whether a kernel runs.
     pub(crate) unknown: AtomicU32,
     /// Whether kernels go on when they are to end.
@@ -55,15 +59,17 @@ fn takes_one(count: &AtomicU32) -> bool {
 #[async_trait]
 impl Runtime for Scripted {
     async fn nodes(&self) -> Answer<Vec<Node>> {
-        Ok(vec![Node {
-            name: "here".into(),
+        let node = |name: &str| Node {
+            name: name.into(),
             architecture: "x86_64".into(),
             cpu: 4,
             mem: 8 << 30,
             overcommit: Default::default(),
             accelerators: BTreeMap::from([("cuda.device".to_owned(), 1.0)]),
             live: Default::default(),
-        }])
+        };
+        let second = *self.second.lock().unwrap();
+        Ok(["here"].into_iter().chain(second).map(node).collect())
     }
 
     fn trees(&self) -> Trees {
@@ -92,6 +98,7 @@ impl Runtime for Scripted {
 
     async fn start(&self, spec: KernelSpec) -> Answer<Arc<dyn Kernel>> {
         self.starts.fetch_add(1, Ordering::SeqCst);
+        self.places.lock().unwrap().push(spec.node.clone());
         if takes_one(&self.failing_starts) {
             return Err(RuntimeError::Start {
                 reason: "not just now".into(),
@@ -130,13 +137,17 @@ impl Runtime for Scripted {
         Ok(String::new())
     }
 
+    async fn follow_log(&self, _: KernelId, _: u64) -> Answer<Option<LogFollower>> {
+        Ok(None)
+    }
+
     async fn remove(&self, id: KernelId) -> Answer<()> {
         self.running.lock().unwrap().remove(&id);
         Ok(())
     }
 
-    async fn sweep(&self, _: &[KernelId]) -> Answer<Vec<KernelId>> {
-        Ok(Vec::new())
+    async fn sweep(&self, _: &[KernelId]) -> Answer<Swept> {
+        Ok(Swept::default())
     }
 }
 
@@ -150,8 +161,9 @@ impl Kernel for Puppet {
         self.id
     }
 
-    fn changes(&self) -> Option<PathBuf> {
-        self.changes.clone()
+    fn changes(&self) -> Changes {
+        let changes = self.changes.clone();
+        changes.map_or(Changes::None, Changes::Directory)
     }
 
     async fn wait(&self) -> Exit {
@@ -204,10 +216,6 @@ impl Kernel for Puppet {
     }
 
     async fn interrupt(&self, _: Option<&str>) -> Answer<()> {
-        no()
-    }
-
-    async fn follow_logs(&self) -> Answer<BoxStream<'static, Answer<String>>> {
         no()
     }
 

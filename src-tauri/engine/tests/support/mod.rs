@@ -12,7 +12,10 @@ use jiff::Timestamp;
 use protocol::api::auth::LocalLogin;
 use protocol::signing;
 use reqwest::{Method, RequestBuilder, Response};
-use runtime::{Exit, Kernel, KernelId, KernelSpec, Node, Notice, Owner, Runtime, RuntimeError};
+use runtime::{
+    Exit, Kernel, KernelId, KernelSpec, LogFollower, Node, Notice, Owner, Runtime, RuntimeError,
+    Swept,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -249,11 +252,15 @@ impl Runtime for NoKernels {
         Ok("the last words".into())
     }
 
+    async fn follow_log(&self, _: KernelId, _: u64) -> Result<Option<LogFollower>, RuntimeError> {
+        Ok(None)
+    }
+
     async fn remove(&self, _: KernelId) -> Result<(), RuntimeError> {
         Ok(())
     }
 
-    async fn sweep(&self, _: &[KernelId]) -> Result<Vec<KernelId>, RuntimeError> {
-        Ok(Vec::new())
+    async fn sweep(&self, _: &[KernelId]) -> Result<Swept, RuntimeError> {
+        Ok(Swept::default())
     }
 }

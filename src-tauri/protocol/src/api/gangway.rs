@@ -38,8 +38,10 @@ pub mod capability {
     pub const ANY_PORT: &str = "any-port";
     /// Shells that a session keeps: [`crate::runner::shell`].
     pub const SHELLS: &str = "shells";
+    /// A session's log as it is written.
+    pub const LOG_STREAM: &str = "log-stream";
     /// All of them.
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 14] = [
         LOCAL_LOGIN,
         SSH_INFO,
         APP_STATE,
@@ -53,6 +55,7 @@ pub mod capability {
         STREAM_HOLD,
         ANY_PORT,
         SHELLS,
+        LOG_STREAM,
     ];
 }
 
@@ -135,6 +138,14 @@ pub struct InstallDone {
     pub ok: bool,
     /// How the installer ended.
     pub exit_code: Option<i32>,
+}
+
+/// A frame `text` of `GET /gangway/session/{s}/log`: what was written next. The first one comes at
+/// once, even without any; after the last one comes a frame `done`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogPiece {
+    /// Whole characters.
+    pub text: String,
 }
 
 /// `GET /gangway/session/{s}/unsaved`.

@@ -100,11 +100,7 @@ pub(super) fn remove(path: &str) -> Outcome<()> {
         return Err(invalid("the home itself can't be removed".to_owned()));
     }
     let failed = |error: io::Error| fault(path, &error);
-    if fs::symlink_metadata(&target).map_err(failed)?.is_dir() {
-        fs::remove_dir_all(&target).map_err(failed)
-    } else {
-        fs::remove_file(&target).map_err(failed)
-    }
+    removal::remove(&target).map_err(failed)
 }
 
 /// Files that end with the session: those of the home that are in no mounted folder and were not

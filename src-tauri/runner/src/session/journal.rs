@@ -4,8 +4,9 @@
 //! the other is emptied and used.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::{self, Seek, SeekFrom, Write},
+    os::unix::fs::MetadataExt,
     sync::{Mutex, PoisonError},
 };
 
@@ -24,12 +25,14 @@ struct Turn {
 }
 
 impl Journal {
+    /// Goes on in the file that an earlier run of the session wrote to last.
     pub(super) fn new(files: [File; 2], limit: u64) -> Self {
+        let (current, written) = last(&files);
         Self {
             turn: Mutex::new(Turn {
                 files,
-                current: 0,
-                written: 0,
+                current,
+                written,
             }),
             limit,
         }
@@ -49,6 +52,20 @@ impl Journal {
         while let Ok(read @ 1..) = from.read(&mut buffer).await {
             self.write(&buffer[..read]);
         }
+    }
+}
+
+/// Which of the files was written to last, and how much is in it.
+fn last(files: &[File; 2]) -> (usize, u64) {
+    let [one, other] = files.each_ref().map(|file| file.metadata().ok());
+    let (Some(one), Some(other)) = (one, other) else {
+        return (0, 0);
+    };
+    let written = |found: &Metadata| (found.mtime(), found.mtime_nsec());
+    if other.len() > 0 && written(&other) >= written(&one) {
+        (1, other.len())
+    } else {
+        (0, one.len())
     }
 }
 

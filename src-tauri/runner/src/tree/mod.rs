@@ -13,7 +13,6 @@ use std::{
     fs,
     io::{self, Read},
     os::fd::RawFd,
-    path::Path,
     process::{Command, ExitCode, Stdio},
 };
 
@@ -80,21 +79,8 @@ pub(crate) fn inside(arguments: &[OsString]) -> Result<ExitCode, Box<dyn std::er
     make_user_namespace(CloneFlags::empty(), map)?;
     match order.work {
         TreeWork::Own { others } => own::give(&others)?,
-        TreeWork::Remove => remove(Path::new("."))?,
+        TreeWork::Remove => removal::empty(fs::File::open(".")?)?,
         TreeWork::Pack => pack::write(io::stdout().lock(), order.ids.is_some())?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Removes everything in a directory.
-fn remove(directory: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }

@@ -28,12 +28,18 @@ const PATIENCE: u64 = 120;
 /// How often it is asked again while it is between two states, and how soon.
 const MOMENTS: u32 = 100;
 const MOMENT: Duration = Duration::from_millis(50);
+/// How often a container is removed before that counts as failed.
+const REMOVALS: u32 = 5;
 /// Label with the name of the engine that a container or network belongs to.
 const ENGINE: &str = "ai.gangway.engine";
 /// Label with the kernel; of a network, the main kernel.
 const KERNEL: &str = "ai.backend.kernel-id";
 /// Label with the session.
 const SESSION: &str = "ai.backend.session-id";
+/// All of them.
+pub(super) const LABELS: [&str; 3] = [ENGINE, KERNEL, SESSION];
+/// Label of an image with the name of the engine that made it of a session.
+const COMMIT: &str = "ai.gangway.commit";
 
 /// Reaches the container engine.
 #[derive(Clone, Debug)]
@@ -63,6 +69,21 @@ impl Api {
             name: format!("{:016x}", hasher.finish()),
             connected: Arc::default(),
         }
+    }
+
+    /// Where it listens.
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Labels of an image that is made of a session.
+    pub(super) fn commit_labels(&self) -> [(String, String); 1] {
+        [(COMMIT.to_owned(), self.name.clone())]
+    }
+
+    /// The same, as a filter.
+    pub(super) fn commit_label(&self) -> String {
+        format!("{COMMIT}={}", self.name)
     }
 
     /// Asks which version it speaks, once.
@@ -180,9 +201,22 @@ impl Api {
             .v(true)
             .build();
         let docker = self.connect().await?.docker;
-        match docker.remove_container(name, Some(options)).await {
-            Err(error) if !is_missing(&error) => Err(failed("remove a container")(error)),
-            _ => Ok(()),
+        let mut tries = 1;
+        loop {
+            match docker.remove_container(name, Some(options.clone())).await {
+                // Podman trips over its own tidying up after a container that has just begun or
+                // ended.
+                Err(Error::DockerResponseServerError {
+                    status_code: 500.., ..
+                }) if tries < REMOVALS => {
+                    tries += 1;
+                    tokio::time::sleep(MOMENT * 4).await;
+                }
+                Err(error) if !is_missing(&error) => {
+                    return Err(failed("remove a container")(error));
+                }
+                _ => return Ok(()),
+            }
         }
     }
 

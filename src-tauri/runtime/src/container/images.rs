@@ -1,12 +1,26 @@
 //! Images that the container engine has.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptions};
-use futures_util::TryStreamExt;
+use bollard::{
+    errors::Error,
+    models::ImageInspect,
+    query_parameters::{ListImagesOptions, ListImagesOptionsBuilder, RemoveImageOptionsBuilder},
+};
+use tokio::sync::RwLock;
 
-use super::api::{Api, failed, is_missing};
-use crate::RuntimeError;
+use super::{
+    api::{Api, failed, is_missing},
+    commit,
+    pull::pull,
+};
+use crate::{
+    RuntimeError,
+    image::{Progress, RegistryAccess},
+};
 
 /// An image of the container engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,39 +37,195 @@ pub struct ContainerImage {
     pub labels: BTreeMap<String, String>,
 }
 
-/// All that have a name.
-pub(super) async fn list(api: &Api) -> Result<Vec<ContainerImage>, RuntimeError> {
-    let docker = api.connect().await?.docker;
-    let summaries = docker
-        .list_images(None::<ListImagesOptions>)
-        .await
-        .map_err(failed("list its images"))?;
-    let mut images = Vec::new();
-    for summary in summaries {
-        let names: Vec<String> = summary
-            .repo_tags
-            .into_iter()
-            .filter(|name| !name.contains("<none>"))
-            .collect();
-        if names.is_empty() {
-            continue;
+/// What a running container is to become.
+#[derive(Clone, Debug)]
+pub struct ContainerCommit {
+    /// Name of the container.
+    pub container: String,
+    /// Name of the image, `host/project/name:tag`; an image that has it loses it.
+    pub name: String,
+    /// Labels besides those of the container's own image.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The images of a container engine. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ContainerImages {
+    api: Api,
+    /// Held by who makes an image that has no name yet, and by who removes those without.
+    nameless: Arc<RwLock<()>>,
+}
+
+impl ContainerImages {
+    pub(super) fn new(api: Api) -> Self {
+        Self {
+            api,
+            nameless: Arc::default(),
         }
-        let found = match docker.inspect_image(&summary.id).await {
-            Ok(found) => found,
-            // It went away since it was listed.
-            Err(error) if is_missing(&error) => continue,
-            Err(error) => return Err(failed("describe an image")(error)),
-        };
-        let architecture = spelled(&found.architecture.unwrap_or_default());
-        images.extend(names.into_iter().map(|name| ContainerImage {
-            name,
-            architecture: architecture.clone(),
-            digest: summary.id.clone(),
-            size: u64::try_from(summary.size).unwrap_or(0),
-            labels: summary.labels.clone().into_iter().collect(),
-        }));
     }
-    Ok(images)
+
+    /// All that have a name.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Container`], as for everything here.
+    pub async fn list(&self) -> Result<Vec<ContainerImage>, RuntimeError> {
+        let docker = self.api.connect().await?.docker;
+        let summaries = docker
+            .list_images(None::<ListImagesOptions>)
+            .await
+            .map_err(failed("list its images"))?;
+        let mut images = Vec::new();
+        for summary in summaries {
+            let names: Vec<String> = summary
+                .repo_tags
+                .into_iter()
+                .filter(|name| !name.contains("<none>"))
+                .collect();
+            if names.is_empty() {
+                continue;
+            }
+            // It may have gone away since it was listed.
+            if let Some(found) = inspect(&self.api, &summary.id).await? {
+                images.extend(names.into_iter().map(|name| described(name, found.clone())));
+            }
+        }
+        Ok(images)
+    }
+
+    /// The image of this name, when it is there; with `digest` only when it is the one of this
+    /// manifest.
+    ///
+    /// # Errors
+    /// See [`ContainerImages::list`].
+    pub async fn find(
+        &self,
+        name: &str,
+        digest: Option<&str>,
+    ) -> Result<Option<ContainerImage>, RuntimeError> {
+        let found = inspect(&self.api, name).await?;
+        let fits = |found: &ImageInspect| {
+            digest.is_none_or(|digest| {
+                let known = found.repo_digests.iter().flatten();
+                let mut known = known.filter_map(|name| name.split_once('@'));
+                known.any(|(_, one)| one == digest)
+            })
+        };
+        Ok(found
+            .filter(fits)
+            .map(|found| described(name.to_owned(), found)))
+    }
+
+    /// Lets the container engine fetch `name` from its registry: the manifest `digest`, or what the
+    /// tag stands for. Where `access` has a user, the container engine logs in as that one.
+    ///
+    /// # Errors
+    /// With the container engine's words, when it can't.
+    pub async fn pull(
+        &self,
+        name: &str,
+        digest: Option<&str>,
+        access: Option<&RegistryAccess>,
+        progress: Progress,
+    ) -> Result<ContainerImage, RuntimeError> {
+        let _nameless = self.nameless.read().await;
+        pull(&self.api, name, digest, access, progress).await?;
+        let found = self.find(name, None).await?;
+        found.ok_or_else(|| RuntimeError::Container {
+            doing: format!("pull the image {name}"),
+            source: "it is not there although it came".into(),
+        })
+    }
+
+    /// Makes an image of a running container, which goes on meanwhile.
+    ///
+    /// # Errors
+    /// With the container engine's words, when it can't.
+    pub async fn commit(&self, order: &ContainerCommit) -> Result<ContainerImage, RuntimeError> {
+        let _nameless = self.nameless.read().await;
+        let id = commit::commit(&self.api, order).await?;
+        commit::name(&self.api, &id, &order.name).await?;
+        let found = self.find(&order.name, None).await?;
+        found.ok_or_else(|| RuntimeError::Container {
+            doing: format!("make the image {}", order.name),
+            source: "it was taken away at once".into(),
+        })
+    }
+
+    /// Takes an image away from the container engine; none is as good. `false` when a container
+    /// is made of it: then it stays.
+    ///
+    /// # Errors
+    /// See [`ContainerImages::list`].
+    pub async fn remove(&self, name: &str) -> Result<bool, RuntimeError> {
+        // Forced, Podman would end the containers that are made of it.
+        let options = RemoveImageOptionsBuilder::default().force(false).build();
+        let docker = self.api.connect().await?.docker;
+        match docker.remove_image(name, Some(options), None).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_missing(&error) => Ok(true),
+            Err(Error::DockerResponseServerError {
+                status_code: 409, ..
+            }) => Ok(false),
+            Err(error) => Err(failed(format!("remove the image {name}"))(error)),
+        }
+    }
+
+    /// Removes what [`ContainerImages::commit`] made and nobody can name any more: images that were
+    /// replaced, and those whose making was broken off. Does nothing while one is being made.
+    ///
+    /// # Errors
+    /// See [`ContainerImages::list`].
+    pub async fn tidy(&self) -> Result<(), RuntimeError> {
+        let Ok(_alone) = self.nameless.try_write() else {
+            return Ok(());
+        };
+        let docker = self.api.connect().await?.docker;
+        let filters = HashMap::from([
+            ("dangling", vec!["true".to_owned()]),
+            ("label", vec![self.api.commit_label()]),
+        ]);
+        let options = ListImagesOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        let nameless = docker
+            .list_images(Some(options))
+            .await
+            .map_err(failed("list its images"))?;
+        for image in nameless {
+            self.remove(&image.id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// None when there is no such image.
+pub(super) async fn inspect(api: &Api, name: &str) -> Result<Option<ImageInspect>, RuntimeError> {
+    let docker = api.connect().await?.docker;
+    match docker.inspect_image(name).await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(failed(format!("describe the image {name}"))(error)),
+    }
+}
+
+fn described(name: String, found: ImageInspect) -> ContainerImage {
+    let id = found.id.unwrap_or_default();
+    let labels = found.config.and_then(|config| config.labels);
+    ContainerImage {
+        name,
+        architecture: spelled(&found.architecture.unwrap_or_default()),
+        digest: match id.split_once(':') {
+            Some(_) => id,
+            None => format!("sha256:{id}"),
+        },
+        size: u64::try_from(found.size.unwrap_or_default()).unwrap_or(0),
+        // Those that are empty say nothing, or took others back.
+        labels: labels
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect(),
+    }
 }
 
 /// As the manager API spells it.
@@ -67,37 +237,17 @@ fn spelled(architecture: &str) -> String {
     }
 }
 
-/// The environment that an image asks for. An image that is not there is pulled first.
+/// The environment that an image asks for.
 pub(super) async fn environ(
     api: &Api,
     image: &str,
 ) -> Result<BTreeMap<String, String>, RuntimeError> {
-    let docker = api.connect().await?.docker;
-    let found = match docker.inspect_image(image).await {
-        Err(error) if is_missing(&error) => {
-            let options = CreateImageOptionsBuilder::default()
-                .from_image(image)
-                .build();
-            let pulled = docker.create_image(Some(options), None, None);
-            let parts: Vec<_> = pulled
-                .try_collect()
-                .await
-                .map_err(failed(format!("pull the image {image}")))?;
-            // Podman tells a failure in the middle of a success.
-            let refused = parts
-                .into_iter()
-                .filter_map(|part| part.error_detail?.message)
-                .next_back();
-            docker.inspect_image(image).await.map_err(|error| {
-                let source = refused.map_or_else(|| error.into(), Into::into);
-                RuntimeError::Container {
-                    doing: format!("pull the image {image}"),
-                    source,
-                }
-            })?
-        }
-        other => other.map_err(failed(format!("describe the image {image}")))?,
-    };
+    let found = inspect(api, image)
+        .await?
+        .ok_or_else(|| RuntimeError::Container {
+            doing: format!("start the image {image}"),
+            source: "it does not have it".into(),
+        })?;
     let variables = found.config.and_then(|config| config.env);
     Ok(variables
         .unwrap_or_default()

@@ -4,9 +4,11 @@
 //! is as in the sandbox. No port is published on the host.
 
 mod api;
+mod commit;
 mod door;
 mod images;
 mod network;
+mod pull;
 mod record;
 mod start;
 mod watch;
@@ -19,17 +21,17 @@ use std::{
     sync::Arc,
 };
 
-use tokio::net::UnixStream;
-
 use crate::{
-    Exit, Kernel, KernelId, KernelSpec, Owner, RuntimeError,
+    Changes, Exit, Home, Kernel, KernelId, KernelSpec, LogFollower, Owner, RuntimeError, Swept,
+    control,
     gpu::Gpus,
+    home::KeptHome,
     identity,
     kernel::{Found, RunnerKernel},
     logs, process,
 };
 use api::Api;
-pub use images::ContainerImage;
+pub use images::{ContainerCommit, ContainerImage, ContainerImages};
 use record::{Dir, Record};
 
 /// Where the container runtime keeps things, and what it uses.
@@ -56,6 +58,7 @@ pub struct Containers {
     kernels: PathBuf,
     owner: Option<Owner>,
     api: Api,
+    images: ContainerImages,
 }
 
 impl Containers {
@@ -77,10 +80,12 @@ impl Containers {
             *path = path.canonicalize().map_err(doing())?;
         }
         fs::set_permissions(&config.run_dir, fs::Permissions::from_mode(0o700)).map_err(doing())?;
+        let api = Api::new(&config.socket, &config.data_dir);
         Ok(Self {
             kernels: config.data_dir.join("containers"),
             owner: identity::owner(&config.data_dir)?,
-            api: Api::new(&config.socket, &config.data_dir),
+            images: ContainerImages::new(api.clone()),
+            api,
             config,
         })
     }
@@ -131,7 +136,7 @@ impl Containers {
             all_gpus: Arc::clone(&self.config.gpus),
             group: record.group,
             notices: Vec::new(),
-            changes: None,
+            changes: Changes::Container(record.container),
             owner: self.owner,
             outermost,
             ended,
@@ -199,7 +204,9 @@ impl Containers {
     /// [`RuntimeError::Io`] when its process can't be watched.
     pub async fn adopt(&self, id: KernelId) -> Result<Option<Arc<dyn Kernel>>, RuntimeError> {
         let dir = self.dir(id);
-        let alive = UnixStream::connect(&dir.socket).await.is_ok();
+        let reached = control::reach(&dir.socket).await;
+        let alive = reached.map_err(RuntimeError::io("look for the session"))?;
+        let alive = alive.is_some();
         let running = dir
             .read()
             .and_then(|record| Some((record.process.filter(|it| it.is_alive())?, record)));
@@ -223,6 +230,12 @@ impl Containers {
         )))
     }
 
+    /// The home that an ended kernel left.
+    #[must_use]
+    pub fn home(&self, id: KernelId) -> Option<Arc<dyn Home>> {
+        KeptHome::of(&self.dir(id).root, self.owner)
+    }
+
     /// How a kernel that no longer runs ended.
     #[must_use]
     pub fn exit(&self, id: KernelId) -> Option<Exit> {
@@ -236,6 +249,15 @@ impl Containers {
     /// [`RuntimeError::Io`].
     pub fn logs(&self, id: KernelId, tail: usize) -> Result<String, RuntimeError> {
         logs::tail(&self.dir(id).logs(), tail).map_err(RuntimeError::io("read the session's log"))
+    }
+
+    /// Follows the log of a kernel from its last `tail` bytes on.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Io`].
+    pub fn follow_log(&self, id: KernelId, tail: u64) -> Result<Option<LogFollower>, RuntimeError> {
+        LogFollower::begin(&self.dir(id).logs(), tail)
+            .map_err(RuntimeError::io("read the session's log"))
     }
 
     /// Removes what is left of a kernel: container, network, home, log, sockets.
@@ -255,21 +277,21 @@ impl Containers {
     /// Ends and removes every kernel, container and network of ours that the engine does not know.
     ///
     /// # Errors
-    /// As [`Containers::remove`].
-    pub async fn sweep(&self, known: &[KernelId]) -> Result<Vec<KernelId>, RuntimeError> {
+    /// When there is no telling which kernels there are.
+    pub async fn sweep(&self, known: &[KernelId]) -> Result<Swept, RuntimeError> {
         let entries = fs::read_dir(&self.kernels).map_err(RuntimeError::io("look for sessions"))?;
-        let mut swept: Vec<KernelId> = entries
+        let unknown = entries
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .filter(|id| !known.contains(id))
-            .collect();
-        for id in &swept {
-            self.remove(*id).await?;
+            .filter(|id| !known.contains(id));
+        let mut swept = Swept::default();
+        for id in unknown {
+            swept.note(id, self.remove(id).await);
         }
         // What has no directory any more. Without the container engine nothing is to be seen, and
         // its next start comes with ours or later.
         match self.api.strangers(known).await {
-            Ok(strangers) => swept.extend(strangers),
+            Ok(strangers) => swept.ended.extend(strangers),
             Err(error) => tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "the container engine is not asked for strangers"
@@ -278,12 +300,10 @@ impl Containers {
         Ok(swept)
     }
 
-    /// Images that the container engine has.
-    ///
-    /// # Errors
-    /// [`RuntimeError::Container`].
-    pub async fn images(&self) -> Result<Vec<ContainerImage>, RuntimeError> {
-        images::list(&self.api).await
+    /// The images that the container engine has.
+    #[must_use]
+    pub fn images(&self) -> ContainerImages {
+        self.images.clone()
     }
 }
 

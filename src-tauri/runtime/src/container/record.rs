@@ -6,6 +6,7 @@
 //!                        etc/             files shown over the image's /etc
 //!                        log.0 log.1      its log, taking turns
 //!                        exit.json        how it ended
+//!                        began            when it first took work, and the seeds of its keys
 //! <run>/<id>.sock                         control socket
 //! <run>/<id>.d/s                          the door, until it is told what to be
 //! ```
@@ -108,7 +109,7 @@ impl Dir {
         for outcome in [
             fs::remove_file(&self.socket),
             fs::remove_dir_all(&self.porch),
-            crate::trees::remove(&self.root),
+            removal::remove(&self.root),
         ] {
             match outcome {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

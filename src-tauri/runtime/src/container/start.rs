@@ -19,7 +19,7 @@ use super::{
     text_of, user_of, watch,
 };
 use crate::{
-    ImageRoot, KernelSpec, Mount, RuntimeError,
+    ImageRoot, KernelSpec, Mount, RuntimeError, began,
     cgroup::{self, Group},
     control::{Channel, unexpected},
     etc, gpu, identity,
@@ -51,6 +51,11 @@ pub(super) async fn start(
         ));
     };
     let mounts = mounts::sorted(&spec.mounts)?;
+    let began = began::seeds(&dir.root);
+    let seeds = match began {
+        Some(seeds) => seeds,
+        None => plan::seeds()?,
+    };
     let mut environ: BTreeMap<String, String> = containers.config.environ.clone();
     environ.extend(images::environ(&containers.api, image).await?);
     make_directories(containers, dir)?;
@@ -92,7 +97,7 @@ pub(super) async fn start(
             .as_ref()
             .zip(place.as_ref())
             .map(|(cluster, place)| cluster.planned(place.subnet)),
-        ..plan::runner(spec, environ, plan::seeds()?)
+        ..plan::runner(spec, environ, seeds)
     };
     let begun = async {
         let visitor = tokio::select! {
@@ -119,6 +124,9 @@ pub(super) async fn start(
             }
             other => other,
         });
+    }
+    if began.is_none() {
+        began::note(&dir.root, &seeds).map_err(RuntimeError::io("write the session's record"))?;
     }
     drop(door);
     // The door has been opened once; nobody else is to find it.

@@ -3,7 +3,6 @@
 //! `launch` module) that does not depend on the engine.
 
 mod config;
-mod home;
 mod layout;
 mod network;
 mod overlay;
@@ -26,13 +25,14 @@ use std::{
 use async_trait::async_trait;
 use protocol::runner::{Notice, NoticeCode, Request};
 use protocol::slots::CUDA_DEVICE;
-use tokio::net::UnixStream;
 
 use crate::{
-    Exit, Gpu, Home, Kernel, KernelId, KernelSpec, Node, Owner, Runtime, RuntimeError, Trees,
+    Exit, Gpu, Home, Kernel, KernelId, KernelSpec, LogFollower, Node, Owner, Runtime, RuntimeError,
+    Swept, Trees,
     cgroup::Hierarchy,
-    control::Channel,
+    control::{self, Channel},
     gpu::GpuHistory,
+    home::KeptHome,
     identity,
     kernel::{Found, RunnerKernel},
     logs,
@@ -168,8 +168,9 @@ impl Sandbox {
     }
 
     /// Ends what may be left of a kernel that nobody knows.
-    async fn kill(&self, kernel: KernelId, dir: &Dir) {
-        if let Ok(stream) = UnixStream::connect(&dir.socket).await {
+    async fn kill(&self, kernel: KernelId, dir: &Dir) -> Result<(), RuntimeError> {
+        let reached = control::reach(&dir.socket).await;
+        if let Some(stream) = reached.map_err(RuntimeError::io("look for the session"))? {
             let supervisor = watch::supervisor_of(&stream);
             let channel = Channel::new(kernel, &dir.socket);
             // Kindly first; a runner that does not answer is killed below.
@@ -190,6 +191,7 @@ impl Sandbox {
             // A start that was cut off before anything was written down.
             None => watch::end_network(dir),
         }
+        Ok(())
     }
 }
 
@@ -286,7 +288,7 @@ impl Runtime for Sandbox {
         match start::start(self, &spec, &dir).await {
             Ok(kernel) => Ok(Arc::new(kernel)),
             Err(error) => {
-                self.kill(spec.kernel_id, &dir).await;
+                self.kill(spec.kernel_id, &dir).await?;
                 self.remove(spec.kernel_id).await?;
                 Err(error)
             }
@@ -298,25 +300,26 @@ impl Runtime for Sandbox {
         if !dir.at("home").is_dir() {
             return Err(RuntimeError::Gone(spec.kernel_id));
         }
-        self.kill(spec.kernel_id, &dir).await;
+        self.kill(spec.kernel_id, &dir).await?;
         dir.forget_end()
             .map_err(RuntimeError::io("tidy up after the session"))?;
         match start::start(self, &spec, &dir).await {
             Ok(kernel) => Ok(Arc::new(kernel)),
             Err(error) => {
-                self.kill(spec.kernel_id, &dir).await;
+                self.kill(spec.kernel_id, &dir).await?;
                 Err(error)
             }
         }
     }
 
     async fn home(&self, id: KernelId) -> Result<Option<Arc<dyn Home>>, RuntimeError> {
-        Ok(home::KeptHome::of(&self.dir(id), self.owner))
+        Ok(KeptHome::of(&self.dir(id).root, self.owner))
     }
 
     async fn adopt(&self, id: KernelId) -> Result<Option<Arc<dyn Kernel>>, RuntimeError> {
         let dir = self.dir(id);
-        let Ok(stream) = UnixStream::connect(&dir.socket).await else {
+        let reached = control::reach(&dir.socket).await;
+        let Some(stream) = reached.map_err(RuntimeError::io("look for the session"))? else {
             match dir.read() {
                 Some(record) => watch::clean(&dir, &record).await,
                 None => watch::end_network(&dir),
@@ -345,6 +348,15 @@ impl Runtime for Sandbox {
         logs::tail(&self.dir(id).logs(), tail).map_err(RuntimeError::io("read the session's log"))
     }
 
+    async fn follow_log(
+        &self,
+        id: KernelId,
+        tail: u64,
+    ) -> Result<Option<LogFollower>, RuntimeError> {
+        LogFollower::begin(&self.dir(id).logs(), tail)
+            .map_err(RuntimeError::io("read the session's log"))
+    }
+
     async fn remove(&self, id: KernelId) -> Result<(), RuntimeError> {
         let (dir, trees) = (self.dir(id), self.trees());
         let removed = tokio::task::spawn_blocking(move || {
@@ -361,9 +373,9 @@ impl Runtime for Sandbox {
         }
     }
 
-    async fn sweep(&self, known: &[KernelId]) -> Result<Vec<KernelId>, RuntimeError> {
+    async fn sweep(&self, known: &[KernelId]) -> Result<Swept, RuntimeError> {
         let entries = fs::read_dir(&self.kernels).map_err(RuntimeError::io("look for sessions"))?;
-        let mut swept = Vec::new();
+        let mut swept = Swept::default();
         for entry in entries.flatten() {
             let Some(id) = entry
                 .file_name()
@@ -373,9 +385,11 @@ impl Runtime for Sandbox {
                 continue;
             };
             if !known.contains(&id) {
-                self.kill(id, &self.dir(id)).await;
-                self.remove(id).await?;
-                swept.push(id);
+                let gone = match self.kill(id, &self.dir(id)).await {
+                    Ok(()) => self.remove(id).await,
+                    Err(error) => Err(error),
+                };
+                swept.note(id, gone);
             }
         }
         Ok(swept)
@@ -389,7 +403,8 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn hostname() -> String {
+/// What this computer is called: the name of the one node.
+pub(crate) fn hostname() -> String {
     nix::unistd::gethostname()
         .ok()
         .and_then(|name| name.into_string().ok())

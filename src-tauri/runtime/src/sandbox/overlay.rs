@@ -15,7 +15,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, lgetxattr, openat, openat2};
 
 use super::{Dir, Sandbox, identity};
 use crate::{
-    RuntimeError,
+    Changes, RuntimeError,
     image::{Dropped, OPAQUE},
 };
 
@@ -62,13 +62,13 @@ pub(super) fn possible(sandbox: &Sandbox) -> &Result<(), String> {
         }
         let place = sandbox.config.data_dir.join("overlay-trial");
         let outcome = attempt(&sandbox.config.runner, &place);
-        let _ = crate::trees::remove(&place);
+        let _ = removal::remove(&place);
         outcome
     })
 }
 
 fn attempt(runner: &Path, place: &Path) -> Result<(), String> {
-    let _ = crate::trees::remove(place);
+    let _ = removal::remove(place);
     let (lower, area) = (place.join("lower"), place.join("area"));
     fs::create_dir_all(&lower).map_err(|error| error.to_string())?;
     make_area(&area).map_err(|error| error.to_string())?;
@@ -186,8 +186,13 @@ pub(super) fn notices(dropped: Dropped, read_only: Option<String>) -> Vec<Notice
 }
 
 /// Where what the session changed lies.
-pub(super) fn changes(dir: &Dir) -> Option<PathBuf> {
-    Some(dir.at("area").join("upper")).filter(|path| path.is_dir())
+pub(super) fn changes(dir: &Dir) -> Changes {
+    let upper = dir.at("area").join("upper");
+    if upper.is_dir() {
+        Changes::Directory(upper)
+    } else {
+        Changes::None
+    }
 }
 
 fn make_places(sandbox: &Sandbox, places: &Path, etc_files: &[PathBuf]) -> io::Result<()> {
@@ -258,7 +263,7 @@ fn lay(layer: &Path, to: &Path) -> io::Result<()> {
 
 fn clear(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path)?.is_dir() {
-        crate::trees::remove(path)
+        removal::remove(path)
     } else {
         fs::remove_file(path)
     }

@@ -14,7 +14,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -91,32 +91,13 @@ impl Dir {
         fs::rename(next, self.at("kernel.json"))
     }
 
-    /// Notes that the kernel takes work, with the seeds of its keys: a restarted session is known
-    /// by the same ones.
-    pub(super) fn begin(&self, seeds: &[[u8; 32]; 2]) -> io::Result<()> {
-        let next = self.at("began.next");
-        fs::write(&next, serde_json::to_vec(seeds)?)?;
-        fs::set_permissions(&next, fs::Permissions::from_mode(0o600))?;
-        fs::rename(next, self.at("began"))
-    }
-
-    /// The seeds of a kernel that has taken work before.
-    pub(super) fn seeds(&self) -> Option<[[u8; 32]; 2]> {
-        serde_json::from_slice(&fs::read(self.at("began")).ok()?).ok()
-    }
-
-    /// When it first took work, in seconds since 1970; 0 when it never did.
-    pub(super) fn began(&self) -> i64 {
-        fs::metadata(self.at("began")).map_or(0, |found| found.mtime())
-    }
-
     /// Forgets how the kernel ended, and what the next start makes anew.
     pub(super) fn forget_end(&self) -> io::Result<()> {
         let results = [
             fs::remove_file(self.at("exit.json")),
             fs::remove_file(&self.socket),
             fs::remove_dir_all(self.at("etc")),
-            crate::trees::remove(&self.at("root")),
+            removal::remove(&self.at("root")),
         ];
         for result in results {
             match result {

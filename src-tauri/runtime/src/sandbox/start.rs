@@ -20,7 +20,7 @@ use super::{
     several, watch,
 };
 use crate::{
-    ImageRoot, KernelSpec, RuntimeError,
+    ImageRoot, KernelSpec, RuntimeError, began,
     cluster::Subnet,
     control::{Channel, unexpected},
     etc, gpu, identity,
@@ -46,7 +46,7 @@ pub(super) async fn start(
         Reach::Nothing(_) => network::Resolver::default(),
     };
     let place = place(sandbox, spec)?;
-    let began = dir.seeds();
+    let began = began::seeds(&dir.root);
     let seeds = match began {
         Some(seeds) => seeds,
         None => plan::seeds()?,
@@ -117,8 +117,7 @@ pub(super) async fn start(
     dir.write(&record)
         .map_err(RuntimeError::io("write the session's record"))?;
     if began.is_none() {
-        dir.begin(&seeds)
-            .map_err(RuntimeError::io("write the session's record"))?;
+        began::note(&dir.root, &seeds).map_err(RuntimeError::io("write the session's record"))?;
     }
     let supervisor = launched.child.id().unwrap_or_default();
     let supervisor =

@@ -8,7 +8,7 @@ use std::{
 };
 
 use runtime::{
-    KernelSpec, Mount, Notice, NoticeCode, Runtime,
+    Changes, KernelSpec, Mount, Notice, NoticeCode, Runtime,
     image::{Content, ImageLimits, ImageStore},
 };
 
@@ -111,7 +111,9 @@ async fn owners_are_seen_inside_kept_by_a_commit_and_nobody_outside() {
         changed.stderr
     );
 
-    let changes = kernel.changes().unwrap();
+    let Changes::Directory(changes) = kernel.changes() else {
+        panic!("it changes nothing");
+    };
     let committed = images
         .commit(content.clone(), changes, BTreeMap::new())
         .await
@@ -292,7 +294,9 @@ async fn images_of_one_owner_stay_usable() {
         "{}",
         seen.stderr
     );
-    let changes = kernel.changes().unwrap();
+    let Changes::Directory(changes) = kernel.changes() else {
+        panic!("it changes nothing");
+    };
     let committed = images
         .commit(content, changes, BTreeMap::new())
         .await

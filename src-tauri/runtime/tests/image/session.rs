@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use runtime::{
-    ImageRoot, NoticeCode, Runtime,
+    Changes, ImageRoot, NoticeCode, Runtime,
     image::{Content, ImageLimits, ImageStore},
 };
 
@@ -111,7 +111,9 @@ async fn a_session_changes_its_own_view_only_and_is_committed() {
         seen.stderr
     );
 
-    let changes = kernel.changes().unwrap();
+    let Changes::Directory(changes) = kernel.changes() else {
+        panic!("it changes nothing");
+    };
     let labels = BTreeMap::from([(
         "ai.backend.customized-image.name".to_owned(),
         "mine".to_owned(),
@@ -159,7 +161,7 @@ async fn without_overlays_the_files_are_shown_read_only() {
     .await;
     assert_eq!(seen.stdout, "two layerskepty\n", "{}", seen.stderr);
     assert!(seen.stderr.contains("Read-only"), "{}", seen.stderr);
-    assert!(kernel.changes().is_none());
+    assert_eq!(kernel.changes(), Changes::None);
     let notices = kernel.notices().await.unwrap();
     assert!(
         notices

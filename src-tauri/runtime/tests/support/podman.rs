@@ -1,4 +1,5 @@
 //! A real Podman of the test's own: its storage, its networks, its API socket, one small image.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::{
     collections::BTreeSet,
@@ -56,27 +57,45 @@ impl Podman {
             std::process::id() % 100_000 * 10 + number % 10,
         );
         fs::write(dir.path().join("containers.conf"), conf).unwrap();
-        let socket = dir.path().join("s");
-        let log = fs::File::create(dir.path().join("service.log")).unwrap();
-        let service = command(dir.path())
-            .args(["system", "service", "--time=0"])
-            .arg(format!("unix://{}", socket.display()))
-            .stdin(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("install podman: cargo xtask test does");
+        // Registries of this computer speak plain HTTP.
+        let registries =
+            "[[registry]]\nprefix = \"127.0.0.1\"\nlocation = \"127.0.0.1\"\ninsecure = true\n";
+        fs::write(dir.path().join("registries.conf"), registries).unwrap();
+        let service = service(dir.path());
         let podman = Self { dir, service };
         podman.import();
+        podman.wait();
+        podman
+    }
+
+    /// kill -9 of the service; containers go on. Started again it answers at the same socket.
+    pub(crate) fn kill_service(&mut self) {
+        self.service.kill().unwrap();
+        self.service.wait().unwrap();
+    }
+
+    pub(crate) fn start_service(&mut self) {
+        // What a killed one left keeps another from listening.
+        let _ = fs::remove_file(self.socket());
+        self.service = service(self.dir.path());
+        self.wait();
+    }
+
+    /// Whether somebody listens at its socket.
+    pub(crate) fn answers(&self) -> bool {
+        std::os::unix::net::UnixStream::connect(self.socket()).is_ok()
+    }
+
+    fn wait(&self) {
         let begun = Instant::now();
-        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        while !self.answers() {
             assert!(
                 begun.elapsed() < Duration::from_secs(60),
                 "{}",
-                fs::read_to_string(podman.dir.path().join("service.log")).unwrap()
+                fs::read_to_string(self.dir.path().join("service.log")).unwrap()
             );
             std::thread::sleep(Duration::from_millis(50));
         }
-        podman
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -152,10 +171,26 @@ impl Drop for Podman {
     }
 }
 
+fn service(dir: &Path) -> Child {
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join("service.log"))
+        .unwrap();
+    command(dir)
+        .args(["system", "service", "--time=0"])
+        .arg(format!("unix://{}", dir.join("s").display()))
+        .stdin(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("install podman: cargo xtask test does")
+}
+
 fn command(dir: &Path) -> Command {
     let mut command = Command::new("podman");
     command
         .env("CONTAINERS_CONF", dir.join("containers.conf"))
+        .env("CONTAINERS_REGISTRIES_CONF", dir.join("registries.conf"))
         .env_remove("CONTAINER_HOST")
         .arg("--root")
         .arg(dir.join("root"))
@@ -175,6 +210,9 @@ fn build(root: &Path) {
         fs::create_dir_all(root.join(name)).unwrap();
     }
     fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+    // Where a session's user may change the image.
+    fs::create_dir_all(root.join("opt/open")).unwrap();
+    fs::set_permissions(root.join("opt/open"), fs::Permissions::from_mode(0o777)).unwrap();
     symlink("usr/bin", root.join("bin")).unwrap();
     symlink("bash", root.join("usr/bin/sh")).unwrap();
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").unwrap();

@@ -1,5 +1,6 @@
-//! The engine is killed at any moment under load, and sometimes a session's processes too. In the
-//! end all that was acknowledged is there, and nothing else.
+//! The engine is killed at any moment under load, and sometimes a session's processes (its runner
+//! among them), the container engine, or the clock jumps. In the end all that was acknowledged is
+//! there, and nothing else.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,163 +8,27 @@
     reason = "a test ends at the first surprise"
 )]
 
-#[path = "lifecycle/program.rs"]
+#[path = "../../../runtime/tests/support/podman.rs"]
+mod podman;
+#[path = "../lifecycle/program.rs"]
 mod program;
+#[path = "../support/mod.rs"]
 mod support;
+
+mod load;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
+use load::{Chance, Shared, work};
+use podman::Podman;
 use program::Program;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-/// What the engine has acknowledged.
-#[derive(Default)]
-struct Ledger {
-    /// Session id → whether it was told to end.
-    sessions: BTreeMap<String, bool>,
-    /// Sessions of which the end was asked for, answered or not.
-    asked: BTreeSet<String>,
-    /// Folder name → files that were uploaded whole.
-    folders: BTreeMap<String, BTreeSet<String>>,
-    next: u32,
-}
-
-type Shared = Arc<Mutex<Ledger>>;
-
-/// A few numbers that look like chance and are the same in every run of a seed.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
-
-/// A signed request; `None` when the engine went away before it answered.
-async fn ask(engine: &Program, method: Method, target: &str, body: Value) -> Option<(u16, Value)> {
-    let request = engine
-        .request(method, target, "application/json")
-        .header("Content-Type", "application/json")
-        .body(body.to_string());
-    let response = request.send().await.ok()?;
-    let status = response.status().as_u16();
-    let text = response.text().await.ok()?;
-    Some((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
-}
-
-async fn launch(engine: &Program, ledger: &Shared, wait: bool) -> Option<()> {
-    let number = {
-        let mut ledger = ledger.lock().unwrap();
-        ledger.next += 1;
-        ledger.next
-    };
-    let body = json!({
-        "name": format!("session-{number}"), "image": "local/host:latest", "type": "interactive",
-        "group": "default", "domain": "default", "enqueueOnly": !wait, "maxWaitSeconds": 30,
-        "config": { "resources": { "cpu": 1, "mem": "64m" }, "resource_opts": { "shmem": "1m" } },
-    });
-    let (status, created) = ask(engine, Method::POST, "/session", body).await?;
-    // The computer may be full, and a session may be killed while it is waited for.
-    if status == 201 {
-        let id = created["sessionId"].as_str().unwrap().to_owned();
-        ledger.lock().unwrap().sessions.entry(id).or_insert(false);
-    }
-    Some(())
-}
-
-async fn terminate(engine: &Program, ledger: &Shared, chosen: u64, forced: bool) -> Option<()> {
-    let id = {
-        let ledger = ledger.lock().unwrap();
-        let live: Vec<_> = ledger.sessions.iter().filter(|(_, told)| !**told).collect();
-        let count = u64::try_from(live.len()).unwrap();
-        let at = usize::try_from(chosen.checked_rem(count)?).unwrap();
-        live[at].0.clone()
-    };
-    ledger.lock().unwrap().asked.insert(id.clone());
-    let target = format!("/session/{id}?forced={forced}");
-    let (status, body) = ask(engine, Method::DELETE, &target, json!({})).await?;
-    assert!(status == 200, "{status} {body}");
-    ledger.lock().unwrap().sessions.insert(id, true);
-    Some(())
-}
-
-async fn upload(engine: &Program, ledger: &Shared) -> Option<()> {
-    let number = {
-        let mut ledger = ledger.lock().unwrap();
-        ledger.next += 1;
-        ledger.next
-    };
-    let folder = format!("folder-{}", number % 7);
-    let known = ledger.lock().unwrap().folders.contains_key(&folder);
-    if !known {
-        let (status, body) =
-            ask(engine, Method::POST, "/folders", json!({ "name": folder })).await?;
-        // One that was made just before a kill is there without our knowing.
-        assert!(
-            status < 300 || status == 400 || status == 409,
-            "{status} {body}"
-        );
-        ledger
-            .lock()
-            .unwrap()
-            .folders
-            .entry(folder.clone())
-            .or_default();
-    }
-    let content = vec![b'x'; 100_000];
-    let file = format!("file-{number}");
-    let wanted = json!({ "path": file, "size": content.len() });
-    let target = format!("/folders/{folder}/request-upload");
-    let (status, answer) = ask(engine, Method::POST, &target, wanted).await?;
-    assert!(status < 300, "{status} {answer}");
-    let address = format!(
-        "{}?token={}",
-        answer["url"].as_str().unwrap(),
-        answer["token"].as_str().unwrap()
-    );
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let sent = client
-        .patch(address)
-        .header("Upload-Offset", 0)
-        .body(content)
-        .send()
-        .await
-        .ok()?;
-    if sent.status() == 204 {
-        let mut ledger = ledger.lock().unwrap();
-        ledger.folders.entry(folder).or_default().insert(file);
-    }
-    Some(())
-}
-
-/// Works until the engine is gone.
-async fn work(engine: &Program, ledger: &Shared, seed: u64) {
-    let mut chance = Chance(seed);
-    loop {
-        let done = match chance.below(10) {
-            0..4 => launch(engine, ledger, chance.below(2) == 0).await,
-            4..7 => {
-                let chosen = chance.below(1000);
-                terminate(engine, ledger, chosen, chance.below(3) == 0).await;
-                Some(())
-            }
-            _ => upload(engine, ledger).await,
-        };
-        if done.is_none() && ask(engine, Method::GET, "/", json!({})).await.is_none() {
-            return;
-        }
-    }
-}
 
 /// Processes of an engine's sessions: those of its user, and the supervisors in its records.
 fn processes(data: &Path) -> Vec<(u32, String)> {
@@ -254,21 +119,78 @@ async fn until<F: Future<Output = Result<(), String>>>(mut ask: impl FnMut() -> 
 
 const TERMINAL: [&str; 3] = ["TERMINATED", "CANCELLED", "ERROR"];
 
-async fn kill_and_look(kills: u32) {
+/// Where the shared object lies that tells programs another time.
+fn another_time() -> PathBuf {
+    let places = fs::read_dir("/usr/lib").unwrap().flatten();
+    let places = places.map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"));
+    let mut found = places.filter(|path| path.is_file());
+    found
+        .next()
+        .expect("install libfaketime: cargo xtask test does")
+}
+
+/// Lets the clock of the engine that reads `file` jump.
+fn jump(file: &Path, seconds: i64) {
+    let next = file.with_extension("next");
+    fs::write(&next, format!("{seconds:+}\n")).unwrap();
+    fs::rename(next, file).unwrap();
+}
+
+/// What may happen besides the death of the engine.
+#[derive(Clone, Copy, PartialEq)]
+enum Besides {
+    /// A process of a session is killed.
+    Kills,
+    /// That, the container engine's service is killed and started again, and the clock jumps;
+    /// half of the sessions are containers.
+    Everything,
+}
+
+async fn kill_and_look(kills: u32, besides: Besides) {
     let seed = u64::from(std::process::id()) << 20 | u64::from(kills);
     println!("seed {seed}");
     let mut chance = Chance(seed);
     let ledger = Shared::default();
-    let mut engine = Program::start().await;
+    let everything = besides == Besides::Everything;
+    let mut podman = everything.then(Podman::start);
+    let folder = tempfile::tempdir().unwrap();
+    let mut environ = Vec::new();
+    let clock = folder.path().join("clock");
+    if let Some(podman) = &podman {
+        fs::create_dir(folder.path().join("config")).unwrap();
+        let config = format!("container_socket = \"{}\"\n", podman.socket().display());
+        fs::write(folder.path().join("config/config.toml"), config).unwrap();
+        jump(&clock, 0);
+        environ = vec![
+            ("LD_PRELOAD", another_time().display().to_string()),
+            ("FAKETIME_TIMESTAMP_FILE", clock.display().to_string()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ("NO_FAKE_STAT", "1".to_owned()),
+        ];
+    }
+    let mut engine = Program::start_with(folder, environ).await;
     let home = engine.home().to_owned();
     let data = home.join("data/engine");
     for kill in 0..kills {
+        if everything && chance.below(3) == 0 {
+            // Hours or days on, or back, while sessions run.
+            let span = if chance.below(2) == 0 {
+                7200
+            } else {
+                30 * 86400
+            };
+            let by = i64::try_from(chance.below(2 * span)).unwrap() - i64::try_from(span).unwrap();
+            println!("kill {kill}: the clock is {by} s ahead");
+            jump(&clock, by);
+            engine.ahead = by;
+        }
         let pause = Duration::from_millis(20 + chance.below(700));
         let seeds = [chance.below(u64::MAX), chance.below(u64::MAX)];
         let workers = async {
             tokio::join!(
-                work(&engine, &ledger, seeds[0] | 1),
-                work(&engine, &ledger, seeds[1] | 1)
+                work(&engine, &ledger, seeds[0] | 1, everything),
+                work(&engine, &ledger, seeds[1] | 1, everything)
             )
         };
         tokio::select! {
@@ -286,7 +208,20 @@ async fn kill_and_look(kills: u32) {
                 let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
             }
         }
+        if let Some(podman) = &mut podman
+            && chance.below(4) == 0
+        {
+            podman.kill_service();
+        }
         engine = engine.killed_and_started_again().await;
+        if let Some(podman) = &mut podman
+            && !podman.answers()
+        {
+            println!("kill {kill}: the container engine was away");
+            // For a while the engine has to do without.
+            tokio::time::sleep(Duration::from_millis(chance.below(500))).await;
+            podman.start_service();
+        }
     }
 
     // Everything comes to rest.
@@ -385,7 +320,18 @@ async fn kill_and_look(kills: u32) {
             .into_iter()
             .filter(|name| !kept.contains(name))
             .collect();
+        left.extend(
+            names(data.join("containers"))
+                .into_iter()
+                .filter(|name| !kept.contains(name)),
+        );
         left.extend(names(home.join("run/k")));
+        if let Some(podman) = &podman {
+            left.extend(podman.containers());
+            let networks = podman.run(&["network", "ls", "--format", "{{.Name}}"]);
+            let ours = networks.lines().filter(|name| name.starts_with("gangway-"));
+            left.extend(ours.map(str::to_owned));
+        }
         left.extend(
             processes(&data)
                 .into_iter()
@@ -433,11 +379,22 @@ async fn occupied(engine: &Program) -> f64 {
 
 #[tokio::test]
 async fn ten_kills_lose_nothing() {
-    kill_and_look(10).await;
+    kill_and_look(10, Besides::Kills).await;
+}
+
+#[tokio::test]
+async fn containers_and_the_clock_change_nothing_of_that() {
+    kill_and_look(6, Besides::Everything).await;
 }
 
 #[tokio::test]
 #[ignore = "long: cargo xtask test --full"]
 async fn two_hundred_kills_lose_nothing() {
-    kill_and_look(200).await;
+    kill_and_look(200, Besides::Kills).await;
+}
+
+#[tokio::test]
+#[ignore = "long: cargo xtask test --full"]
+async fn two_hundred_deaths_of_everything_lose_nothing() {
+    kill_and_look(200, Besides::Everything).await;
 }

@@ -15,9 +15,8 @@ use rustix::fs::{
     readlinkat, statat,
 };
 
-use super::record::Dir;
 use crate::{
-    FaultKind, FileEntry, FileKind, Home, Owner, RuntimeError, Saved, Unsaved, UnsavedFile,
+    FaultKind, FileEntry, FileKind, Home, Owner, RuntimeError, Saved, Unsaved, UnsavedFile, began,
     control::fault, save,
 };
 
@@ -34,7 +33,7 @@ const MOST_SAVED: usize = 1_000_000;
 
 /// See the module.
 #[derive(Clone)]
-pub(super) struct KeptHome {
+pub(crate) struct KeptHome {
     root: PathBuf,
     owner: Option<Owner>,
     /// Seconds since 1970 when the session first took work.
@@ -43,13 +42,14 @@ pub(super) struct KeptHome {
 
 impl KeptHome {
     /// The home of an ended kernel, when it is still there.
-    pub(super) fn of(dir: &Dir, owner: Option<Owner>) -> Option<Arc<dyn Home>> {
-        let root = dir.at("home");
+    /// `kernel` is the directory of all that is left of it.
+    pub(crate) fn of(kernel: &Path, owner: Option<Owner>) -> Option<Arc<dyn Home>> {
+        let root = kernel.join("home");
         root.is_dir().then(|| {
             Arc::new(Self {
                 root,
                 owner,
-                began: dir.began(),
+                began: began::at(kernel),
             }) as Arc<dyn Home>
         })
     }
