@@ -194,18 +194,57 @@ pub(super) async fn quota_scope(ask: &Ask<'_>) -> Result<Value, Problem> {
         ask.needed("storage_host_name")?,
         ask.needed("quota_scope_id")?,
     );
+    quota_scope_record(ask, host, scope).await
+}
+
+/// What administrators change of a scope. `None` for another field.
+pub(super) async fn change(ask: &Ask<'_>, field: &str) -> Option<Result<Value, Problem>> {
+    let is_set = match field {
+        "set_quota_scope" => true,
+        "unset_quota_scope" => false,
+        _ => return None,
+    };
+    Some(set_quota_scope(ask, is_set).await)
+}
+
+async fn set_quota_scope(ask: &Ask<'_>, is_set: bool) -> Result<Value, Problem> {
+    ask.superadmin()?;
+    let host = ask.needed("storage_host_name")?;
+    let scope = ask.needed("quota_scope_id")?;
+    let bytes = ask
+        .args
+        .get("props")
+        .and_then(|props| props.get("hard_limit_bytes"))
+        .filter(|_| is_set);
+    let bytes = match bytes {
+        None | Some(Value::Null) => None,
+        // BigInt travels as a text, too.
+        Some(value) => {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            let wrong =
+                || Problem::invalid_params("hard_limit_bytes: a number of bytes is needed.");
+            let bytes = text.parse::<i64>().ok().filter(|bytes| *bytes >= 0);
+            Some(bytes.ok_or_else(wrong)?)
+        }
+    };
+    folder::quota::set_hard_limit(ask.app, host, scope, bytes).await?;
+    Ok(json!({ "quota_scope": quota_scope_record(ask, host, scope).await? }))
+}
+
+async fn quota_scope_record(ask: &Ask<'_>, host: &str, scope: &str) -> Result<Value, Problem> {
     let folders = folder::list(ask.app, ask.caller, true, None).await?;
+    let limit = folder::quota::hard_limit(ask.app, host, scope).await?;
     let (mut bytes, mut count) = (0, 0);
-    let mut limit = None;
     for seen in folders
         .iter()
         .filter(|seen| seen.folder.owner.quota_scope() == scope)
     {
         let reference = seen.folder.id.to_string();
-        let (usage, most) = folder::quota(ask.app, ask.caller, &reference).await?;
+        let (usage, _) = folder::quota(ask.app, ask.caller, &reference).await?;
         bytes += usage.bytes;
         count += usage.files;
-        limit = most;
     }
     Ok(json!({
         "id": format!("{host}:{scope}"),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::record::{Ask, raw_id};
-use super::{admin, image_change, registry, resource, session};
+use super::{admin, folder, image_change, registry, resource, session};
 use crate::app;
 use crate::error::Problem;
 use crate::store::preset::Preset;
@@ -20,6 +20,9 @@ pub(super) async fn root(ask: &Ask<'_>, field: &str) -> Result<Value, Problem> {
         return answer;
     }
     if let Some(answer) = registry::change(ask, field).await {
+        return answer;
+    }
+    if let Some(answer) = folder::change(ask, field).await {
         return answer;
     }
     if let Some(answer) = admin::change(ask, field).await? {

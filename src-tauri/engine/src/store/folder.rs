@@ -103,6 +103,17 @@ impl FolderOwner {
         }
     }
 
+    /// The owner of a scope.
+    pub(crate) fn of_scope(scope: &str) -> Option<Self> {
+        let (kind, id) = scope.split_once(':')?;
+        let id = Uuid::try_parse(id).ok()?;
+        match kind {
+            "user" => Some(Self::User(id)),
+            "project" => Some(Self::Project(id)),
+            _ => None,
+        }
+    }
+
     /// The scope that its bytes count against, `user:<uuid>` or `project:<uuid>`.
     pub(crate) fn quota_scope(self) -> String {
         match self {
@@ -290,7 +301,8 @@ pub(crate) fn mounted_by(db: &Connection, id: Uuid) -> Result<Vec<String>> {
     .collect()
 }
 
-/// The limits of an owner's policy: folders (0 is any number) and bytes (negative is any number).
+/// The limits of an owner: folders (0 is any number) and bytes (negative is any number). Both are
+/// the policy's, unless an administrator chose the bytes for this owner.
 pub(crate) fn limits(db: &Connection, owner: FolderOwner) -> Result<(u32, i64)> {
     let (sql, id) = match owner {
         FolderOwner::User(id) => (
@@ -304,6 +316,29 @@ pub(crate) fn limits(db: &Connection, owner: FolderOwner) -> Result<(u32, i64)> 
             id,
         ),
     };
-    db.prepare_cached(sql)?
-        .query_row([Id(id)], |row| Ok((row.get(0)?, row.get(1)?)))
+    let (folders, bytes) = db
+        .prepare_cached(sql)?
+        .query_row([Id(id)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let chosen = db
+        .prepare_cached("SELECT hard_limit FROM quota_scope WHERE id = ?1")?
+        .query_row([owner.quota_scope()], |row| row.get(0))
+        .optional()?;
+    Ok((folders, chosen.unwrap_or(bytes)))
+}
+
+/// Chooses the bytes of an owner; `None` leaves them to the policy again.
+pub(crate) fn set_hard_limit(
+    db: &Connection,
+    owner: FolderOwner,
+    bytes: Option<i64>,
+) -> Result<()> {
+    let scope = owner.quota_scope();
+    match bytes {
+        Some(bytes) => db.execute(
+            "INSERT OR REPLACE INTO quota_scope (id, hard_limit) VALUES (?1, ?2)",
+            (scope, bytes),
+        ),
+        None => db.execute("DELETE FROM quota_scope WHERE id = ?1", [scope]),
+    }?;
+    Ok(())
 }

@@ -80,6 +80,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "password-age",
         sql: include_str!("migrations/0012_password_age.sql"),
     },
+    Migration {
+        name: "quota-scope",
+        sql: include_str!("migrations/0013_quota_scope.sql"),
+    },
 ];
 
 /// A moment as the tables keep it: microseconds since 1970, UTC.

@@ -136,7 +136,47 @@ async fn what_can_not_be_copied_is_refused() {
     );
     let (_, list) = engine.get("/folders").await;
     assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
+    quota_scope(&engine, list[0]["quota_scope_id"].as_str().unwrap()).await;
     engine.stop().await;
+}
+
+/// What an administrator chooses for one owner goes before the policy.
+async fn quota_scope(engine: &TestEngine, scope: &str) {
+    let ask = async |verb: &str, props: &str, host: &str| {
+        let query = format!(
+            "mutation {{ {verb}({props} quota_scope_id: \"{scope}\", storage_host_name: \"{host}\")
+             {{ quota_scope {{ details {{ usage_bytes hard_limit_bytes }} }} }} }}"
+        );
+        let (_, answer) = engine.post("/admin/gql", json!({ "query": query })).await;
+        (
+            answer["data"][verb]["quota_scope"]["details"].clone(),
+            answer,
+        )
+    };
+    let wide = "props: { hard_limit_bytes: 1000 },";
+    let (details, answer) = ask("set_quota_scope", wide, "local:default").await;
+    assert_eq!(
+        details,
+        json!({ "usage_bytes": 10, "hard_limit_bytes": 1000 }),
+        "{answer}"
+    );
+    let (status, body) = engine
+        .post("/folders/plain/clone", json!({ "target_name": "other" }))
+        .await;
+    assert_eq!(status, 201, "{body}");
+    let (details, answer) = ask("unset_quota_scope", "", "local:default").await;
+    assert_eq!(details["hard_limit_bytes"], 15, "{answer}");
+    let (status, body) = engine
+        .post("/folders/plain/clone", json!({ "target_name": "third" }))
+        .await;
+    assert_eq!((status, slug(&body)), (400, "vfolder-operation-failed"));
+    let (_, answer) = ask("set_quota_scope", wide, "far:away").await;
+    assert!(
+        answer["errors"][0]["message"]
+            .to_string()
+            .contains("far:away"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod support;
 
 mod commit;
 mod preempt;
+mod quota;
 mod recover;
 mod scripted;
 

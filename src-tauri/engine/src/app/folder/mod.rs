@@ -1,10 +1,11 @@
 //! What a request about a data folder means: who may see which, and a folder's life from its making
 //! to its options. The trash and what comes after it is in [`trash`], copying a folder in [`clone`],
-//! what is done to files in [`files`], moving them in and out in [`transfer`].
+//! its owner's room in [`mod@quota`], what is done to files in [`files`], moving them in and out in [`transfer`].
 
 pub(crate) mod clone;
 pub(crate) mod files;
 pub(crate) mod problem;
+pub(crate) mod quota;
 pub(crate) mod sharing;
 pub(crate) mod transfer;
 pub(crate) mod trash;
