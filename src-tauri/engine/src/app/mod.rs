@@ -23,6 +23,7 @@ pub(crate) mod password;
 pub(crate) mod registry;
 pub(crate) mod resource;
 pub(crate) mod resource_group;
+pub(crate) mod scheduling_history;
 pub(crate) mod service;
 pub(crate) mod session;
 pub(crate) mod session_archive;

@@ -7,6 +7,7 @@ use protocol::session::{Event, KernelStatus, SessionStatus, next};
 use protocol::slots::ResourceSlots;
 use uuid::Uuid;
 
+use super::scheduling_history;
 use crate::error::Problem;
 use crate::events::{Callback, KernelPart, SessionEvent};
 use crate::state::App;
@@ -43,6 +44,7 @@ where
                     return Ok(None);
                 };
                 if status != session.status {
+                    scheduling_history::moved(tx, id, session.status, status, &reason)?;
                     enter(&mut session, &mut kernels, status, &reason, &mut told);
                 }
             }

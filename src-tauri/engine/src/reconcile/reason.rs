@@ -6,6 +6,7 @@ use scheduler::WaitReason;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::app::scheduling_history;
 use crate::app::session_check::WAITING;
 use crate::app::transition::advance;
 use crate::error::Problem;
@@ -85,6 +86,9 @@ pub(super) async fn note(app: &App, notes: Vec<(Uuid, WaitReason)>) -> Result<()
                     continue;
                 };
                 if WAITING.contains(&session.status) {
+                    let (code, text) = (reason.predicate(), reason.to_string());
+                    let (why, is_skip) = ((code, text.as_str()), reason.is_skip());
+                    scheduling_history::waits(tx, *id, session.status, why, is_skip)?;
                     wait(&mut session, reason);
                     store::session::update(tx, &session)?;
                 }

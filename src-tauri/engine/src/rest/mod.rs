@@ -15,6 +15,7 @@ pub(crate) mod registry;
 pub(crate) mod resource;
 pub(crate) mod resource_group;
 pub(crate) mod root;
+pub(crate) mod scheduling_history;
 pub(crate) mod session;
 pub(crate) mod session_exec;
 pub(crate) mod session_files;
@@ -54,6 +55,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(usage::routes())
         .merge(config::routes())
         .merge(fair_share::routes())
+        .merge(scheduling_history::routes())
         .merge(user_config::routes())
         .merge(graphql::routes())
         .merge(stream::routes())

@@ -22,6 +22,7 @@ pub(crate) mod preset;
 pub(crate) mod project;
 pub(crate) mod registry;
 pub(crate) mod resource_group;
+pub(crate) mod scheduling_history;
 pub(crate) mod session;
 pub(crate) mod setting;
 pub(crate) mod user;
@@ -83,6 +84,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "quota-scope",
         sql: include_str!("migrations/0013_quota_scope.sql"),
+    },
+    Migration {
+        name: "scheduling-history",
+        sql: include_str!("migrations/0013_scheduling_history.sql"),
     },
 ];
 

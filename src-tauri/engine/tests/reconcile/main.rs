@@ -10,6 +10,7 @@
 mod support;
 
 mod commit;
+mod history;
 mod preempt;
 mod quota;
 mod recover;
