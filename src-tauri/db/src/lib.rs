@@ -91,12 +91,17 @@ fn prepare(path: &Path) -> std::io::Result<()> {
             .mode(0o700)
             .create(folder)?;
     }
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
+    // Never opens a file that is there: to close it again would drop the locks that connections of
+    // this process hold on it, and the next process to close its own would take the log away.
+    let made = std::fs::OpenOptions::new()
+        .create_new(true)
+        .write(true)
         .mode(0o600)
-        .open(path)
-        .map(drop)
+        .open(path);
+    match made {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
 }
 
 #[cfg(not(unix))]
@@ -104,5 +109,54 @@ fn prepare(path: &Path) -> std::io::Result<()> {
     match path.parent() {
         Some(folder) => std::fs::create_dir_all(folder),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// The file that the other process opens.
+    const FILE: &str = "GANGWAY_TEST_DATABASE";
+
+    /// Not a test of its own: the other process of the one below.
+    #[test]
+    fn reads_and_closes() {
+        let Some(path) = std::env::var_os(FILE) else {
+            return;
+        };
+        let connection = connect(Path::new(&path), Durability::Full).unwrap();
+        let count = |row: &rusqlite::Row<'_>| row.get::<_, u32>(0);
+        let found = connection.query_row("SELECT count(*) FROM t", [], count);
+        assert_eq!(found, Ok(1));
+    }
+
+    #[test]
+    fn another_process_that_closes_takes_no_log_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shared.db");
+        let first = connect(&path, Durability::Full).unwrap();
+        first
+            .execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+            .unwrap();
+        let second = connect(&path, Durability::Full).unwrap();
+        let other = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tests::reads_and_closes"])
+            .env(FILE, &path)
+            .output()
+            .unwrap();
+        assert!(other.status.success(), "{other:?}");
+        assert!(
+            folder.path().join("shared.db-wal").exists(),
+            "the log went while two connections use it"
+        );
+        first.execute("INSERT INTO t VALUES (2)", []).unwrap();
+        drop((first, second));
+        let after = connect(&path, Durability::Full).unwrap();
+        let count = |row: &rusqlite::Row<'_>| row.get::<_, u32>(0);
+        let found = after.query_row("SELECT count(*) FROM t", [], count);
+        assert_eq!(found, Ok(2));
     }
 }
