@@ -15,34 +15,43 @@ use tests::process::{figure, run};
 /// Signed requests in a second, over [`CONNECTIONS`], on two cores.
 const REQUESTS: f64 = 20_000.0;
 const CONNECTIONS: usize = 32;
+/// Keypairs that sign them, and requests that are signed before the first is sent.
+const SIGNERS: usize = 8;
+const REQUESTS_KEPT: usize = 60_000;
 /// A list of 100 of 10,000 sessions, 30 fields each, median.
 const LIST: Duration = Duration::from_millis(3);
+/// By how much the list is to be faster than that of the server that [`PEER`] names.
+const RATIO: f64 = 8.0;
+/// `http://host:port/path` of another GraphQL server that lists as many sessions, to be measured in
+/// turns with the engine.
+const PEER: &str = "GANGWAY_BENCH_PEER";
+/// Its query for the list, with the variables `$limit` and `$offset`.
+const PEER_QUERY: &str = "GANGWAY_BENCH_PEER_QUERY";
 
-/// One connection that is kept open, and one request that is sent again and again. Signing and
-/// parsing are done once, so that nearly all the time is the engine's.
+/// One connection that is kept open. Requests are signed before, so that nearly all the time is the
+/// server's.
 struct Wire {
     stream: BufReader<TcpStream>,
-    request: Vec<u8>,
 }
 
 impl Wire {
-    fn new(manager: &Manager, method: &str, path: &str, body: &str) -> Result<Self> {
-        let host = manager
-            .endpoint
-            .strip_prefix("http://")
-            .context("endpoint")?;
+    /// To `http://host:port`.
+    fn new(address: &str) -> Result<Self> {
+        let host = address.strip_prefix("http://").context("address")?;
         let stream = TcpStream::connect(host)?;
         stream.set_nodelay(true)?;
-        let request = manager.raw(method, path, body)?;
         Ok(Self {
             stream: BufReader::with_capacity(1 << 18, stream),
-            request,
         })
     }
 
-    /// Sends the request and reads the whole answer.
-    fn ask(&mut self) -> Result<Vec<u8>> {
-        self.stream.get_mut().write_all(&self.request)?;
+    /// Sends a request.
+    fn send(&mut self, request: &[u8]) -> Result<()> {
+        Ok(self.stream.get_mut().write_all(request)?)
+    }
+
+    /// Reads a whole answer.
+    fn answer(&mut self) -> Result<Vec<u8>> {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
         ensure!(line.starts_with("HTTP/1.1 200"), "{line}");
@@ -62,34 +71,81 @@ impl Wire {
         self.stream.read_exact(&mut body)?;
         Ok(body)
     }
+
+    fn ask(&mut self, request: &[u8]) -> Result<Vec<u8>> {
+        self.send(request)?;
+        self.answer()
+    }
+}
+
+/// Answers in a second over [`CONNECTIONS`] connections. All are written to before the first is read:
+/// the server has that many requests in hand, and this side costs a single thread.
+fn rate<'a>(address: &str, time: Duration, mut next: impl FnMut() -> &'a [u8]) -> Result<f64> {
+    let mut wires = (0..CONNECTIONS)
+        .map(|_| Wire::new(address))
+        .collect::<Result<Vec<_>>>()?;
+    let begun = Instant::now();
+    let mut count = 0_u32;
+    while begun.elapsed() < time {
+        for wire in &mut wires {
+            wire.send(next())?;
+        }
+        for wire in &mut wires {
+            wire.answer()?;
+            count += 1;
+        }
+    }
+    Ok(f64::from(count) / begun.elapsed().as_secs_f64())
+}
+
+/// The owner's keypair and some more, none of which is held back by its own limit.
+fn signers(computer: &Computer) -> Result<Vec<Manager>> {
+    let first = Manager::of(computer)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let mut signers = vec![first.clone()];
+    for _ in 1..SIGNERS {
+        let query = "mutation { create_keypair(user_id: \"root@localhost\", props: {
+            is_active: true, is_admin: false, resource_policy: \"default\", rate_limit: 2000000000,
+        }) { ok msg keypair { access_key secret_key } } }";
+        let query = json!({ "query": query });
+        let answer = runtime.block_on(first.post("/admin/gql", &query))?.ok()?;
+        let keypair = &answer["data"]["create_keypair"]["keypair"];
+        let text = |key: &str| keypair[key].as_str().with_context(|| answer.to_string());
+        signers.push(Manager::at(
+            &first.endpoint,
+            text("access_key")?,
+            text("secret_key")?,
+        )?);
+    }
+    Ok(signers)
+}
+
+/// No two of them are the same: keypairs, paths and dates differ, and with them every signature.
+fn signed_requests(signers: &[Manager]) -> Result<Vec<Vec<u8>>> {
+    let paths = ["/auth", "/config/resource-slots", "/session/_/match"];
+    (0..REQUESTS_KEPT)
+        .map(|number| {
+            let path = paths[number % paths.len()];
+            let path = format!("{path}?id=nobody-{number}");
+            signers[number % signers.len()].raw("GET", &path, "")
+        })
+        .collect()
 }
 
 #[test]
 #[ignore = "long, and for release builds"]
 fn signed_calls() -> Result<()> {
     let computer = Computer::logged_in()?;
-    let manager = Manager::of(&computer)?;
-    let mut wires = (0..CONNECTIONS)
-        .map(|_| Wire::new(&manager, "GET", "/auth", ""))
-        .collect::<Result<Vec<_>>>()?;
-    let begun = Instant::now();
-    let mut count = 0_u32;
-    // All connections are written to before the first is read: the engine has 32 requests in hand,
-    // and this side costs a single thread.
-    while begun.elapsed() < Duration::from_secs(5) {
-        for wire in &mut wires {
-            wire.stream.get_mut().write_all(&wire.request)?;
-        }
-        for wire in &mut wires {
-            let request = std::mem::take(&mut wire.request);
-            wire.ask()?;
-            wire.request = request;
-            count += 1;
-        }
-    }
-    let rate = f64::from(count) / begun.elapsed().as_secs_f64();
+    let signers = signers(&computer)?;
+    let requests = signed_requests(&signers)?;
+    let mut next = requests.iter().cycle();
+    let rate = rate(&signers[0].endpoint, Duration::from_secs(5), || {
+        next.next().map_or(&[][..], Vec::as_slice)
+    })?;
     figure(
-        &format!("signed REST calls over {CONNECTIONS} connections"),
+        &format!(
+            "signed REST calls over {CONNECTIONS} connections, {SIGNERS} keypairs, all different"
+        ),
         &format!("{REQUESTS:.0}/s"),
         format!("{rate:.0}/s"),
     );
@@ -142,26 +198,72 @@ fn list_of_sessions() -> Result<()> {
         "query($limit:Int!,$offset:Int!){{compute_session_list(limit:$limit,offset:$offset)\
          {{items{{{FIELDS}}} total_count}}}}"
     );
-    let body = json!({ "query": query, "variables": { "limit": 100, "offset": 0 } }).to_string();
-    let mut wire = Wire::new(&manager, "POST", "/admin/gql", &body)?;
-    let answer: Value = serde_json::from_slice(&wire.ask()?)?;
+    let body = page_of(&query);
+    let request = manager.raw("POST", "/admin/gql", &body)?;
+    let mut wire = Wire::new(&manager.endpoint)?;
+    let answer: Value = serde_json::from_slice(&wire.ask(&request)?)?;
     let list = &answer["data"]["compute_session_list"];
     ensure!(list["total_count"] == 10_000, "{answer}");
     ensure!(list["items"].as_array().is_some_and(|it| it.len() == 100));
-    let mut times = Vec::new();
-    for _ in 0..300 {
-        let begun = Instant::now();
-        wire.ask()?;
-        times.push(begun.elapsed());
-    }
-    times.sort();
-    let (median, worst) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+    let (median, worst) = times(&mut wire, &request)?;
     figure(
         "GraphQL list of 100 of 10,000 sessions, 30 fields, p50",
         &format!("{LIST:?}"),
         format!("{median:.1?} (99 %: {worst:.1?})"),
     );
+    if let Some(address) = std::env::var_os(PEER) {
+        let address = address.into_string().unwrap_or_default();
+        against(&address, &manager.endpoint, &request)?;
+    }
     ensure!(median <= LIST, "{median:?} is over {LIST:?}");
+    Ok(())
+}
+
+fn page_of(query: &str) -> String {
+    json!({ "query": query, "variables": { "limit": 100, "offset": 0 } }).to_string()
+}
+
+/// Median and 99 % of 300 answers one after the other.
+fn times(wire: &mut Wire, request: &[u8]) -> Result<(Duration, Duration)> {
+    let mut times = Vec::new();
+    for _ in 0..300 {
+        let begun = Instant::now();
+        wire.ask(request)?;
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    Ok((times[times.len() / 2], times[times.len() * 99 / 100]))
+}
+
+/// The same list of another server, in turns with ours.
+fn against(address: &str, endpoint: &str, ours: &[u8]) -> Result<()> {
+    let query = std::env::var(PEER_QUERY).context(PEER_QUERY)?;
+    let rest = address.strip_prefix("http://").context(PEER)?;
+    let (host, path) = rest.split_once('/').context(PEER)?;
+    let (base, body) = (format!("http://{host}"), page_of(&query));
+    let theirs = format!(
+        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let theirs = theirs.as_bytes();
+    let time = Duration::from_secs(3);
+    let (mut alone, mut many) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let our_median = times(&mut Wire::new(endpoint)?, ours)?.0;
+        let their_median = times(&mut Wire::new(&base)?, theirs)?.0;
+        alone.push(their_median.as_secs_f64() / our_median.as_secs_f64());
+        many.push(rate(endpoint, time, || ours)? / rate(&base, time, || theirs)?);
+    }
+    alone.sort_by(f64::total_cmp);
+    many.sort_by(f64::total_cmp);
+    let (alone, many) = (alone[1], many[1]);
+    figure(
+        "the same list against another server, × as fast",
+        &format!("{RATIO}"),
+        format!("{alone:.1} one after the other, {many:.1} over {CONNECTIONS} connections"),
+    );
+    ensure!(many >= RATIO, "{many:.1} × is under {RATIO} ×");
     Ok(())
 }
 
