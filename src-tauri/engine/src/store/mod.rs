@@ -87,7 +87,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     },
     Migration {
         name: "scheduling-history",
-        sql: include_str!("migrations/0013_scheduling_history.sql"),
+        sql: include_str!("migrations/0014_scheduling_history.sql"),
     },
 ];
 
