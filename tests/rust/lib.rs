@@ -5,12 +5,14 @@
 
 pub mod chromium;
 pub mod computer;
+pub mod corporate;
 pub mod drag;
 pub mod editing;
 pub mod files;
 pub mod gateway;
 pub mod home;
 pub mod journey;
+pub mod link;
 pub mod local_port;
 pub mod manager;
 pub mod panel;

@@ -14,16 +14,28 @@ pub fn get(port: u16, path: &str) -> Result<String> {
     get_at(IpAddr::V4(Ipv4Addr::LOCALHOST), port, path)
 }
 
+/// The same with more headers, each with its line end.
+///
+/// # Errors
+/// As [`get`].
+pub fn get_with(port: u16, path: &str, headers: &str) -> Result<String> {
+    ask(IpAddr::V4(Ipv4Addr::LOCALHOST), port, path, headers)
+}
+
 /// The same at another address of this computer.
 ///
 /// # Errors
 /// As [`get`].
 pub fn get_at(address: IpAddr, port: u16, path: &str) -> Result<String> {
+    ask(address, port, path, "")
+}
+
+fn ask(address: IpAddr, port: u16, path: &str, headers: &str) -> Result<String> {
     let mut stream = TcpStream::connect((address, port))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\n{headers}Connection: close\r\n\r\n"
     )?;
     let mut page = String::new();
     stream.read_to_string(&mut page)?;

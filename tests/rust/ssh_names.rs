@@ -171,5 +171,73 @@ fn an_editor_is_started_on_the_sessions_files() -> Result<()> {
         "vscode-remote://ssh-remote+edited/home/work",
     ];
     ensure!(words == wanted, "{words:?}");
+
+    // Any that is there can be chosen; one that is not says what to install.
+    let chosen = |editor: &str| json!({ "session": session, "editor": editor }).to_string();
+    let gateway = chosen("jetbrains-gateway");
+    let refused = computer.refused(&["call", "host.open_editor", &gateway])?;
+    let refused = refused.is(1, "program_missing")?;
+    let hint = refused.error["hint"].as_str().unwrap_or_default();
+    ensure!(hint.contains("JetBrains Toolbox"), "{hint}");
+    let installed = |id: &str| -> Result<bool> {
+        let list = computer.gangway(&["call", "ssh.editors", "{}"])?;
+        let editors = list["editors"].as_array().context("editors")?;
+        let editor = editors.iter().find(|it| it["id"] == id);
+        Ok(editor.context("the editor")?["installed"] == true)
+    };
+    ensure!(installed("code")? && !installed("cursor")? && !installed("jetbrains-gateway")?);
+    fake(&computer, "cursor")?;
+    computer.gangway(&["call", "host.open_editor", &chosen("cursor")])?;
+    ensure!(noted(&computer, "cursor")? == wanted);
+
+    // JetBrains Gateway by its link: with the desktop's opener, or its own command.
+    let link = [
+        "jetbrains-gateway://connect#type=ssh&deploy=false&host=edited&port=22&user=work\
+         &projectPath=%2Fhome%2Fwork",
+    ];
+    handler_of_links(&computer)?;
+    ensure!(installed("jetbrains-gateway")?);
+    computer.gangway(&["call", "host.open_editor", &gateway])?;
+    ensure!(noted(&computer, "xdg-open")? == link);
+    fake(&computer, "gateway")?;
+    computer.gangway(&["call", "host.open_editor", &gateway])?;
+    ensure!(noted(&computer, "gateway")? == link);
+    Ok(())
+}
+
+/// A desktop on which some program has said that it takes the links of JetBrains Gateway.
+fn handler_of_links(computer: &Computer) -> Result<()> {
+    fake(computer, "xdg-open")?;
+    let answer = "#!/bin/sh\n[ \"$*\" = 'query default x-scheme-handler/jetbrains-gateway' ] && \
+                  echo jetbrains-gateway.desktop\n";
+    let file = computer.home().path("bin/xdg-mime");
+    fs::write(&file, answer)?;
+    run(Command::new("chmod").arg("+x").arg(&file)).map(drop)
+}
+
+#[test]
+fn our_part_goes_and_leaves_the_users_file_as_it_was() -> Result<()> {
+    let computer = Computer::logged_in()?;
+    computer.launch("leaving", &[])?;
+    let config = computer.path(".ssh/config");
+    fs::create_dir_all(computer.path(".ssh"))?;
+    // Line ends of another system, no end at the end, and a host whose options go on.
+    let users = b"# mine\r\nHost build\r\n\tUser me\r\n\r\nHost *\n  ServerAliveInterval 30";
+    fs::write(&config, users)?;
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o640))?;
+    for _ in 0..2 {
+        computer.gangway(&["ssh-config", "install", "--yes"])?;
+        ensure!(fs::read(&config)? != users);
+        ensure!(ssh(&computer, "leaving", "whoami")? == "work");
+        computer.gangway(&["ssh-config", "remove", "--yes"])?;
+        ensure!(
+            fs::read(&config)? == users,
+            "{:?}",
+            fs::read_to_string(&config)
+        );
+        let mode = fs::metadata(&config)?.permissions().mode() & 0o777;
+        ensure!(mode == 0o640, "{mode:o}");
+        ensure!(ssh(&computer, "leaving", "whoami").is_err(), "still known");
+    }
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! Tunnels and SSH as people use them: ports that nobody announced, a session that is launched
 //! again, a lent agent.
 
-use std::net::UdpSocket;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpStream, UdpSocket};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -80,12 +82,52 @@ fn a_port_that_nobody_announced_is_found_and_a_session_launched_again_keeps_its_
         "{refused:?}"
     );
 
+    // Whoever is connected at the logout is so no longer.
+    let plain = computer.gangway(&["tunnel", "open", "again", "8000", "--background"])?;
+    let mut held = TcpStream::connect(("127.0.0.1", port_of(&plain)?))?;
+    held.write_all(b"GET / HTTP/1.0\r\n")?;
+    held.set_read_timeout(Some(Duration::from_millis(500)))?;
+    let open = held.read(&mut [0]).err().map(|error| error.kind());
+    ensure!(
+        open == Some(ErrorKind::WouldBlock),
+        "it did not stay: {open:?}"
+    );
     computer.gangway(&["logout"])?;
+    held.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let ended = held.read(&mut [0]).map_err(|error| error.kind());
+    ensure!(
+        matches!(ended, Ok(0) | Err(ErrorKind::ConnectionReset)),
+        "it is still open: {ended:?}"
+    );
     // What was made ready before is used up first.
     eventually("a page that speaks of the login", PATIENCE, || {
         let page = get(port, "/").ok();
         Ok(page.filter(|page| page.contains("does not accept the login")))
     })?;
+    Ok(())
+}
+
+/// A port that was asked for at launch is an app of its own; one that is taken is refused before the
+/// session is made, with the reason.
+#[test]
+fn a_port_that_was_asked_for_at_launch_is_opened_by_its_number() -> Result<()> {
+    let computer = Computer::logged_in()?;
+    for taken in ["2200", "8090"] {
+        let launch = ["session", "launch", "refused", "--preopen-port", taken];
+        let refused = computer.refused(&launch)?;
+        ensure!(refused.message.contains(taken), "{refused:?}");
+    }
+    computer.launch("asked-for", &["--preopen-port", "8500"])?;
+    let script = "mkdir -p web && echo 'asked for' > web/index.html && cd web && \
+                  (setsid python3 -m http.server 8500 --bind 127.0.0.1 >/dev/null 2>&1 &)";
+    computer.ok("asked-for", script)?;
+    let opened = computer.gangway(&["app", "open", "asked-for", "8500"])?;
+    let page = eventually(
+        "the page",
+        PATIENCE,
+        || Ok(get(port_of(&opened)?, "/").ok()),
+    )?;
+    ensure!(page.contains("asked for"), "{page}");
     Ok(())
 }
 

@@ -4,9 +4,10 @@ use std::io::IsTerminal;
 
 use clap::Subcommand;
 use commands::types::{
-    AppList, AppOpen, AppState, Failure, FailureCode, InstallProgress, OpenedApp, SessionRef,
+    AppLaunch, AppList, AppOpen, AppProgress, AppRef, AppStage, AppState, Failure, FailureCode,
+    InstallProgress, Nothing, OpenedApp, SessionRef, Settings,
 };
-use commands::{Message, Surface};
+use commands::{DEFAULT_START_LIMIT, Message, Surface};
 use futures_util::StreamExt;
 
 use crate::Program;
@@ -36,9 +37,27 @@ pub(crate) enum AppVerb {
         /// Environment variable for the app's start
         #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
         env: Vec<(String, String)>,
+        /// Seconds to wait for its start; its own limit when absent
+        #[arg(long, value_name = "SECONDS")]
+        wait: Option<u32>,
         /// Print the address and open no browser
         #[arg(long)]
         print_url: bool,
+    },
+    /// Show or set how many seconds an app may take to start
+    Limit {
+        /// Name of the app; all that were set when absent
+        app: Option<String>,
+        /// Seconds, or `default`
+        #[arg(value_parser = limit)]
+        seconds: Option<Limit>,
+    },
+    /// End one, also one that is being started
+    Stop {
+        /// Name or id of the session, or a start of one
+        session: String,
+        /// Name of the app
+        app: String,
     },
     /// Install one that is missing into a session
     Install {
@@ -80,9 +99,10 @@ pub(crate) async fn run(program: &Program, verb: AppVerb) -> Result<(), Failure>
             port,
             arg,
             env,
+            wait,
             print_url,
         } => {
-            let request = AppOpen {
+            let open = AppOpen {
                 session,
                 app,
                 port,
@@ -90,7 +110,11 @@ pub(crate) async fn run(program: &Program, verb: AppVerb) -> Result<(), Failure>
                 envs: env.into_iter().collect(),
                 guarded: false,
             };
-            let opened: OpenedApp = program.table.ask("app.open", &request).await?;
+            let request = AppLaunch {
+                open,
+                limit_s: wait,
+            };
+            let opened = launch(program, request).await.map_err(with_report)?;
             program.output.answer(&opened, |opened| opened.url.clone());
             // By a name of its own, which keeps the cookies of two apps apart.
             if let Some(page) = &opened.browser_url
@@ -103,7 +127,106 @@ pub(crate) async fn run(program: &Program, verb: AppVerb) -> Result<(), Failure>
             Ok(())
         }
         AppVerb::Install { session, app } => install(program, session, app).await,
+        AppVerb::Limit { app, seconds } => limits(program, app, seconds).await,
+        AppVerb::Stop { session, app } => {
+            let request = AppRef { session, app };
+            let done: Nothing = program.table.ask("app.stop", &request).await?;
+            program.output.answer(&done, |_| String::new());
+            Ok(())
+        }
     }
+}
+
+/// Waits until the app is open, and says what it waits for.
+async fn launch(program: &Program, request: AppLaunch) -> Result<OpenedApp, Failure> {
+    let payload = serde_json::to_value(&request)
+        .map_err(|error| Failure::new(FailureCode::Internal, error))?;
+    let mut messages = program
+        .table
+        .stream(Surface::Cli, "app.launch", payload)
+        .await?;
+    let mut shown = None;
+    while let Some(message) = messages.next().await {
+        let Message::Json(value) = message? else {
+            continue;
+        };
+        let progress: AppProgress = serde_json::from_value(value)
+            .map_err(|error| Failure::new(FailureCode::Internal, error))?;
+        match progress {
+            AppProgress::Opened(opened) => return Ok(opened),
+            AppProgress::Stage {
+                stage, elapsed_ms, ..
+            } => {
+                // An app that is there at once needs no words.
+                if elapsed_ms >= 1_000 && shown.replace(stage) != Some(stage) {
+                    let waits = match stage {
+                        AppStage::Manager => "asking the manager",
+                        AppStage::Starting => "starting",
+                        AppStage::Port => "running; waiting for its port",
+                        AppStage::Connecting => "connecting",
+                    };
+                    let note = format!("{}: {waits}", request.open.app);
+                    program.output.note(&note);
+                }
+            }
+        }
+    }
+    let message = "the launch ended without an answer";
+    Err(Failure::new(FailureCode::Internal, message))
+}
+
+/// Says where to find what was tried.
+fn with_report(failure: Failure) -> Failure {
+    let details = failure.details.as_ref();
+    let id = details.and_then(|details| details.get("failed_launch")?.as_str());
+    let report = id.map(|id| format!("`gangway tunnel report {id}` prints what was tried"));
+    match (report, failure.hint.clone()) {
+        (Some(report), Some(hint)) => failure.hint(format!("{hint}\n      {report}")),
+        (Some(report), None) => failure.hint(report),
+        (None, _) => failure,
+    }
+}
+
+/// Seconds, or what is usual.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit(Option<u32>);
+
+fn limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "default" => Ok(Limit(None)),
+        seconds => match seconds.parse() {
+            Ok(seconds) => Ok(Limit(Some(seconds))),
+            Err(_) => Err(format!("\"{seconds}\" is no number of seconds")),
+        },
+    }
+}
+
+async fn limits(
+    program: &Program,
+    app: Option<String>,
+    wanted: Option<Limit>,
+) -> Result<(), Failure> {
+    let mut settings: Settings = program.table.ask("settings.get", &Nothing {}).await?;
+    if let (Some(app), Some(Limit(seconds))) = (&app, wanted) {
+        match seconds {
+            Some(seconds) => settings.start_limits.insert(app.clone(), seconds),
+            None => settings.start_limits.remove(app),
+        };
+        settings = program.table.ask("settings.set", &settings).await?;
+    }
+    let mut shown = settings.start_limits;
+    if let Some(app) = app {
+        shown.retain(|name, _| *name == app);
+    }
+    let answer = serde_json::json!({ "limits": shown, "default": DEFAULT_START_LIMIT });
+    program.output.answer(&answer, |_| {
+        let rows = shown
+            .iter()
+            .map(|(app, seconds)| [app.clone(), format!("{seconds} s")]);
+        let others = ["(others)".to_owned(), format!("{DEFAULT_START_LIMIT} s")];
+        grid(["APP", "MAY TAKE"], rows.chain([others]))
+    });
+    Ok(())
 }
 
 async fn install(program: &Program, session: String, app: String) -> Result<(), Failure> {

@@ -2,9 +2,9 @@
 
 use clap::{Subcommand, ValueEnum};
 use commands::types::{
-    AtLoginState, Failure, FailureCode, Nothing, ProxyStatus, SessionPort, SessionPortList,
-    SessionRef, SetTunnelsAtLogin, Tunnel, TunnelKeep, TunnelList, TunnelOpen, TunnelProtocol,
-    TunnelPublic, TunnelRef, TunnelReport, TunnelsAtLogin,
+    AtLoginState, FailedLaunch, FailedLaunchList, Failure, FailureCode, Nothing, ProxyStatus,
+    SessionPort, SessionPortList, SessionRef, SetTunnelsAtLogin, Tunnel, TunnelKeep, TunnelList,
+    TunnelOpen, TunnelProtocol, TunnelPublic, TunnelRef, TunnelReport, TunnelsAtLogin,
 };
 
 use crate::Program;
@@ -45,10 +45,17 @@ pub(crate) enum TunnelVerb {
         /// Name or id of the session, or a start of one
         session: String,
     },
-    /// Print what is known of a tunnel's failures, to be given to somebody who can help
+    /// Print what is known of a tunnel's failures or of one failed launch, to be given to somebody
+    /// who can help
     Report {
-        /// Id or local port, from `tunnel ls`
+        /// Id or local port, from `tunnel ls`, or an id from `tunnel failures`
         tunnel: String,
+    },
+    /// List launches of apps and connections through tunnels that came to nothing
+    Failures {
+        /// Forget them
+        #[arg(long)]
+        forget: bool,
     },
     /// Bring one back after each restart, or no more
     Keep {
@@ -177,6 +184,7 @@ pub(crate) async fn run(program: &Program, verb: TunnelVerb) -> Result<(), Failu
                 .await?;
             program.output.answer(&report, |report| report.text.clone());
         }
+        TunnelVerb::Failures { forget } => failures(program, forget).await?,
         TunnelVerb::Keep { tunnel, off } => {
             let id = find(program, tunnel).await?;
             let request = TunnelKeep { id, keep: !off };
@@ -196,6 +204,31 @@ pub(crate) async fn run(program: &Program, verb: TunnelVerb) -> Result<(), Failu
             program.output.answer(&Nothing {}, |_| String::new());
         }
     }
+    Ok(())
+}
+
+async fn failures(program: &Program, forget: bool) -> Result<(), Failure> {
+    let command = match forget {
+        true => "tunnel.forget_failures",
+        false => "tunnel.failures",
+    };
+    let list: FailedLaunchList = program.table.ask(command, &Nothing {}).await?;
+    program.output.answer(&list, |list| {
+        let row = |launch: &FailedLaunch| {
+            [
+                launch.id.clone(),
+                launch.failed_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+                launch.session_name.clone(),
+                launch.app.clone(),
+                launch.hop.clone(),
+                launch.message.clone(),
+            ]
+        };
+        grid(
+            ["ID", "FAILED", "SESSION", "APP", "HOP", "WHY"],
+            list.launches.iter().map(row),
+        )
+    });
     Ok(())
 }
 

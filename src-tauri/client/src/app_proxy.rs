@@ -3,7 +3,6 @@
 //! manager itself may have no way to the computers that sessions run on.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use http::header::ACCEPT;
 use protocol::api::session::StartService;
@@ -14,10 +13,8 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::call::{ANSWER, Call};
+use crate::connect::connect;
 use crate::{Client, Error, StartOptions};
-
-/// As for every other connection.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 struct Started {
@@ -62,15 +59,10 @@ impl Client {
         let session = id.to_string();
         let started = self.started(&session, app, options).await?;
         let gateway = self.gateway(&started, &session, app).await?;
-        let connect = TcpStream::connect(gateway);
-        let stream = match tokio::time::timeout(PATIENCE, connect).await {
-            Ok(connected) => connected.map_err(|error| self.unreachable(error))?,
-            Err(late) => return Err(self.unreachable(late)),
-        };
-        stream
-            .set_nodelay(true)
-            .map_err(|error| self.unreachable(error))?;
-        Ok(stream)
+        let (host, port) = gateway;
+        connect(self.network(), &host, port)
+            .await
+            .map_err(|error| self.unreachable(error))
     }
 
     /// Starts a service of a session without connecting to it.

@@ -18,6 +18,7 @@ use url::{Position, Url};
 
 use crate::auth::{Credentials, Keypair};
 use crate::call::Call;
+use crate::connect::is_here;
 use crate::retry::{Setback, wanted_pause};
 use crate::{Doorway, Error, Network};
 
@@ -274,12 +275,7 @@ impl Client {
     }
 
     pub(crate) fn is_loopback(&self) -> bool {
-        match self.inner.endpoint.host() {
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            Some(url::Host::Domain(name)) => name == "localhost",
-            None => false,
-        }
+        self.inner.endpoint.host_str().is_some_and(is_here)
     }
 
     /// Made at first use: reading the system's certificates takes longer than many a request.
@@ -289,13 +285,11 @@ impl Client {
 
     /// For connections that become something else, which HTTP/2 can't.
     pub(crate) fn upgradable(&self) -> Result<&reqwest::Client, Error> {
-        // Without TLS nobody offers HTTP/2.
-        match self.inner.endpoint.scheme() {
-            "http" => self.http(),
-            _ => made_once(&self.inner.upgradable, || {
-                Ok(self.transport()?.http1_only())
-            }),
-        }
+        // Always on a connection of its own: one that was kept may lead nowhere any more, after a
+        // sleep or on another network, and nothing tells.
+        made_once(&self.inner.upgradable, || {
+            Ok(self.transport()?.http1_only().pool_max_idle_per_host(0))
+        })
     }
 
     fn transport(&self) -> Result<reqwest::ClientBuilder, Error> {
@@ -306,10 +300,15 @@ impl Client {
             .tcp_nodelay(true)
             .redirect(reqwest::redirect::Policy::none());
         match self.is_loopback() {
-            // Nothing lies between, unless it was chosen.
-            true if self.inner.network == Network::default() => Ok(builder.no_proxy()),
-            _ => self.inner.network.apply(builder),
+            // Nothing lies between, and no proxy knows the way.
+            true => self.inner.network.trust(builder.no_proxy()),
+            false => self.inner.network.apply(builder),
         }
+    }
+
+    /// How the manager is reached.
+    pub(crate) fn network(&self) -> &Network {
+        &self.inner.network
     }
 
     /// Sends a request; any status of 400 and more is an error. Reading is tried again when the
@@ -391,6 +390,10 @@ impl Client {
         let status = response.status();
         if status.is_success() || status.is_informational() {
             return Ok(response);
+        }
+        if status == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            // In the words in which a refused tunnel says it.
+            return Err(self.unreachable("proxy authorization required"));
         }
         let body = self.whole(response).await.unwrap_or_default();
         let web_session = matches!(self.inner.credentials, Some(Credentials::WebSession(_)));

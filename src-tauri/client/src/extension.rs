@@ -2,8 +2,8 @@
 
 use futures_util::{Stream, StreamExt};
 use protocol::api::gangway::{
-    App, Install, InstallDone, InstallLine, LogPiece, Notice, Save, Saved, SshInfo, Stats, Unsaved,
-    capability,
+    App, Install, InstallDone, InstallLine, LogPiece, Notice, Save, Saved, SshInfo, StartProgress,
+    Stats, Unsaved, capability,
 };
 
 use crate::answer::events;
@@ -47,6 +47,25 @@ impl Client {
         self.require(capability::APP_STATE).await?;
         self.json(Call::get(&["gangway", "session", session, "apps"]))
             .await
+    }
+
+    /// How far an app is that is being started, or was to no avail; nothing for any other, and from
+    /// other managers.
+    ///
+    /// # Errors
+    /// When the manager refuses or can't be reached.
+    pub async fn start_progress(
+        &self,
+        session: &str,
+        app: &str,
+    ) -> Result<Option<StartProgress>, Error> {
+        if !self.has(capability::START_PROGRESS).await? {
+            return Ok(None);
+        }
+        self.json(Call::get(&[
+            "gangway", "session", session, "apps", app, "start",
+        ]))
+        .await
     }
 
     /// Files that end with a session.

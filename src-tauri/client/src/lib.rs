@@ -9,6 +9,7 @@ mod app_proxy;
 mod auth;
 mod background;
 mod call;
+mod connect;
 mod connection;
 mod discover;
 mod engine;

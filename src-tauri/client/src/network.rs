@@ -1,14 +1,25 @@
 //! The way to a manager, where it is not the system's own.
 
+use http::Uri;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use reqwest::NoProxy;
+
 use crate::{Client, Error};
+
+/// Addresses of proxies begin so.
+const SCHEMES: [&str; 4] = ["http://", "https://", "socks5://", "socks5h://"];
 
 /// Through what, and trusting whom.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Network {
     /// Address of a proxy: `http://`, `https://` (HTTP CONNECT), `socks5://` or `socks5h://`
     /// (which looks names up itself), with a name and password where it wants them. `None`: as the
-    /// system says.
+    /// system says (`HTTPS_PROXY` and the like; the settings of macOS and Windows).
     pub proxy: Option<String>,
+    /// Hosts that are reached without that proxy, as in `NO_PROXY`: names, domains with all below
+    /// them, addresses and networks, parted by commas. `None`: as `NO_PROXY` says. This computer
+    /// never needs a proxy.
+    pub no_proxy: Option<String>,
     /// Certificates in PEM that are trusted beside the system's.
     pub certificates: Option<Vec<u8>>,
 }
@@ -18,6 +29,7 @@ impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Network")
             .field("proxy", &self.proxy.is_some())
+            .field("no_proxy", &self.no_proxy)
             .field("certificates", &self.certificates.is_some())
             .finish()
     }
@@ -27,29 +39,46 @@ impl Network {
     /// Whether it makes sense.
     ///
     /// # Errors
-    /// [`Error::Request`] for an address that is none of a proxy, or a file without certificates.
+    /// [`Error::Request`] for an address that is none of a proxy, or a file without certificates;
+    /// [`Error::Unsupported`] for the address of a script that chooses proxies.
     pub fn check(&self) -> Result<(), Error> {
         self.apply(reqwest::Client::builder()).map(drop)
     }
 
     pub(crate) fn apply(
         &self,
+        builder: reqwest::ClientBuilder,
+    ) -> Result<reqwest::ClientBuilder, Error> {
+        let Some(proxy) = &self.proxy else {
+            return self.trust(builder);
+        };
+        if is_script(proxy) {
+            return Err(Error::Unsupported {
+                what: "automatic proxy configuration (PAC): write the address of the proxy itself",
+            });
+        }
+        let bad = || {
+            let schemes = SCHEMES.join(", ");
+            Error::Request(format!(
+                "the proxy's address has to begin with one of {schemes}"
+            ))
+        };
+        if !SCHEMES.iter().any(|scheme| proxy.starts_with(scheme)) {
+            return Err(bad());
+        }
+        let proxy = reqwest::Proxy::all(proxy).map_err(|_| bad())?;
+        let spared = match &self.no_proxy {
+            Some(hosts) => NoProxy::from_string(hosts),
+            None => NoProxy::from_env(),
+        };
+        self.trust(builder.proxy(proxy.no_proxy(spared)))
+    }
+
+    /// Certificates alone: for this computer.
+    pub(crate) fn trust(
+        &self,
         mut builder: reqwest::ClientBuilder,
     ) -> Result<reqwest::ClientBuilder, Error> {
-        if let Some(proxy) = &self.proxy {
-            let known = ["http://", "https://", "socks5://", "socks5h://"];
-            let bad = || {
-                Error::Request(
-                    "the proxy's address has to begin with http://, https://, socks5:// or \
-                     socks5h://"
-                        .to_owned(),
-                )
-            };
-            if !known.iter().any(|scheme| proxy.starts_with(scheme)) {
-                return Err(bad());
-            }
-            builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|_| bad())?);
-        }
         if let Some(certificates) = &self.certificates {
             let bad = || Error::Request("the file holds no certificates in PEM".to_owned());
             let all = reqwest::Certificate::from_pem_bundle(certificates).map_err(|_| bad())?;
@@ -62,6 +91,32 @@ impl Network {
         }
         Ok(builder)
     }
+
+    /// The proxy that stands between, for connections that carry no requests.
+    pub(crate) fn proxy_to(&self, to: &Uri) -> Option<Intercept> {
+        let matcher = match &self.proxy {
+            None => Matcher::from_system(),
+            Some(proxy) => {
+                let spared = self.no_proxy.clone();
+                let variable = |name: &str| std::env::var(name).ok();
+                let spared = spared
+                    .or_else(|| variable("NO_PROXY"))
+                    .or_else(|| variable("no_proxy"));
+                Matcher::builder()
+                    .all(proxy.as_str())
+                    .no(spared.unwrap_or_default())
+                    .build()
+            }
+        };
+        matcher.intercept(to)
+    }
+}
+
+/// Whether this is the address of a script that a browser would ask for a proxy.
+fn is_script(address: &str) -> bool {
+    let address = address.to_ascii_lowercase();
+    let path = address.split(['?', '#']).next().unwrap_or_default();
+    address.starts_with("pac+") || path.ends_with(".pac") || path.ends_with("/wpad.dat")
 }
 
 impl Client {
@@ -69,5 +124,64 @@ impl Client {
     #[must_use]
     pub fn through(self, network: Network) -> Self {
         self.with_network(network)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_proxies_are_taken() {
+        let check = |proxy: &str| {
+            let proxy = Some(proxy.to_owned());
+            Network {
+                proxy,
+                ..Network::default()
+            }
+            .check()
+        };
+        for good in [
+            "http://proxy.example:3128",
+            "http://me:secret@proxy.example:3128",
+            "https://proxy.example",
+            "socks5://proxy.example:1080",
+            "socks5h://me:secret@proxy.example:1080",
+        ] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for bad in ["proxy.example:3128", "ftp://proxy.example", "http://", ""] {
+            assert!(matches!(check(bad), Err(Error::Request(_))), "{bad}");
+        }
+        for script in [
+            "http://proxy.example/proxy.pac",
+            "http://wpad/wpad.dat",
+            "pac+http://proxy.example/",
+            "https://proxy.example/Corp.PAC?site=1",
+        ] {
+            let refused = check(script);
+            assert!(
+                matches!(refused, Err(Error::Unsupported { .. })),
+                "{script}"
+            );
+        }
+    }
+
+    #[test]
+    fn some_hosts_need_no_proxy() {
+        let network = Network {
+            proxy: Some("http://proxy.example:3128".to_owned()),
+            no_proxy: Some("inside.example, 10.0.0.0/8".to_owned()),
+            certificates: None,
+        };
+        let between = |to: &str| network.proxy_to(&to.parse().unwrap()).is_some();
+        assert!(between("https://manager.example/"));
+        for spared in [
+            "https://inside.example/",
+            "https://lab.inside.example/",
+            "https://10.1.2.3/",
+        ] {
+            assert!(!between(spared), "{spared}");
+        }
     }
 }

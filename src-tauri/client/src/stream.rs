@@ -8,15 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body_util::Empty;
 use protocol::api::gangway::capability;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use url::{Position, Url};
 use websocket::{Close, KeepAlive, Role, Socket, code};
 
-use crate::{Client, Error};
+use crate::call::Call;
+use crate::{Client, Error, connect};
 
 /// Idle connections stay for ever: so often something passes on them that whatever stands between
 /// does not cut them, and one that is dead is found out within three times as long.
@@ -26,6 +29,8 @@ const KEEP_ALIVE: KeepAlive = KeepAlive {
 
 /// The manager answers when it has started the service, which takes some programs long.
 const START: Duration = Duration::from_secs(60);
+/// So much later than the time that a service was given its manager may answer.
+const MARGIN: Duration = Duration::from_secs(15);
 
 /// The service that lets nobody in without a key: the SSH server.
 const GUARDED: &str = "sshd";
@@ -39,6 +44,9 @@ pub struct StartOptions {
     pub envs: BTreeMap<String, String>,
     /// Arguments.
     pub arguments: BTreeMap<String, String>,
+    /// How long it may take until its port answers; the manager's own limit when absent, or where
+    /// the manager knows no other.
+    pub limit: Option<Duration>,
 }
 
 /// Bytes to and from a service of a session. The protocol knows no half-close: after
@@ -68,6 +76,15 @@ impl ServiceStream {
     pub fn begin(&mut self) {
         if let Way::Manager(socket) = &mut self.way {
             socket.nudge();
+        }
+    }
+
+    /// Asks whether a stream of [`Client::hold_service`] that nobody uses still leads to the manager;
+    /// no answer at all where the link is gone without a word.
+    pub async fn is_there(&mut self) -> bool {
+        match &mut self.way {
+            Way::Manager(socket) => socket.is_there().await,
+            Way::AppProxy(_) => true,
         }
     }
 
@@ -156,6 +173,15 @@ impl Client {
         self.stream(session, app, options, true).await.map(Some)
     }
 
+    /// Ends a service of a session, also one that is being started where the manager can do that.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] when it does not run.
+    pub async fn shutdown_service(&self, session: &str, app: &str) -> Result<(), Error> {
+        let call = Call::post(&["session", session, "shutdown-service"]);
+        self.done(call.query("service_name", app)).await
+    }
+
     async fn stream(
         &self,
         session: &str,
@@ -176,36 +202,90 @@ impl Client {
         if !options.arguments.is_empty() {
             query.push(("arguments", text(&options.arguments)?));
         }
+        let mut patience = START;
+        if let Some(limit) = options.limit
+            && self.has(capability::START_PROGRESS).await?
+        {
+            query.push(("start_limit", limit.as_secs().max(1).to_string()));
+            patience = patience.max(limit + MARGIN);
+        }
         if hold {
             query.push(("hold", "1".to_owned()));
         }
         let url = self.url(&["stream", "session", session, "tcpproxy"], &query)?;
         let key = generate_key();
+        let mut headers = self.sign(&Method::GET, &url, None)?;
+        for (name, value) in [
+            (header::CONNECTION, "Upgrade"),
+            (header::UPGRADE, "websocket"),
+            (header::SEC_WEBSOCKET_VERSION, "13"),
+            (header::SEC_WEBSOCKET_KEY, key.as_str()),
+        ] {
+            let value = HeaderValue::from_str(value);
+            headers.insert(
+                name,
+                value.map_err(|error| Error::Request(error.to_string()))?,
+            );
+        }
+        let (headers, upgraded) = self.upgrade(url, headers, patience).await?;
+        let accepted = headers.get(header::SEC_WEBSOCKET_ACCEPT);
+        let upgraded = upgraded
+            .filter(|_| {
+                accepted.is_some_and(|accepted| accepted == &derive_accept_key(key.as_bytes()))
+            })
+            .ok_or_else(|| Error::answer("a connection to a service", "no WebSocket"))?;
+        let socket = Socket::new(upgraded, Role::Client, Some(KEEP_ALIVE));
+        Ok(self.carried(Way::Manager(Box::new(socket))))
+    }
+
+    /// Asks for a connection to become something else. What it became is absent where the answer was
+    /// another one, and no refusal.
+    async fn upgrade(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        patience: Duration,
+    ) -> Result<(HeaderMap, Option<reqwest::Upgraded>), Error> {
+        let plain: http::Uri = url
+            .as_str()
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| Error::Request(error.to_string()))?;
+        if connect::is_read_on_the_way(self.network(), &plain) {
+            let mut request = http::Request::new(Empty::new());
+            let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
+            *request.headers_mut() = headers;
+            let host = host.map_err(|error| Error::Request(error.to_string()))?;
+            request.headers_mut().insert(header::HOST, host);
+            *request.uri_mut() = plain;
+            let asked = connect::upgrade(self.network(), request);
+            let asked = tokio::time::timeout(patience, asked)
+                .await
+                .map_err(|_| self.silent(patience))?;
+            let (parts, answer) = asked.map_err(|error| self.unreachable(error))?;
+            return match answer {
+                connect::Answer::Upgraded(upgraded) => Ok((parts.headers, Some(upgraded))),
+                connect::Answer::Refused(body) => {
+                    let headers = parts.headers.clone();
+                    let response = http::Response::from_parts(parts, body);
+                    self.check(response.into()).await?;
+                    Ok((headers, None))
+                }
+            };
+        }
         // Through the same transport as every request: its proxies, certificates and time limits,
         // and the whole of a refusal.
-        let asked = self
-            .upgradable()?
-            .get(url.clone())
-            .headers(self.sign(&Method::GET, &url, None)?)
-            .header(header::CONNECTION, "Upgrade")
-            .header(header::UPGRADE, "websocket")
-            .header(header::SEC_WEBSOCKET_VERSION, "13")
-            .header(header::SEC_WEBSOCKET_KEY, &key)
-            .send();
-        let response = self.within(START, asked).await?;
+        let asked = self.upgradable()?.get(url).headers(headers).send();
+        let response = self.within(patience, asked).await?;
         let response = self.check(response).await?;
-        let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS
-            || accepted.is_none_or(|accepted| accepted != &derive_accept_key(key.as_bytes()))
-        {
-            return Err(Error::answer("a connection to a service", "no WebSocket"));
+        let headers = response.headers().clone();
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok((headers, None));
         }
         let upgraded = response
             .upgrade()
             .await
             .map_err(|error| self.unreachable(error))?;
-        let socket = Socket::new(upgraded, Role::Client, Some(KEEP_ALIVE));
-        Ok(self.carried(Way::Manager(Box::new(socket))))
+        Ok((headers, Some(upgraded)))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::types::{
 const USUAL_DOMAIN: &str = "default";
 
 pub(crate) async fn find(context: &Context, request: ManagerFind) -> Result<ManagerFound, Failure> {
-    let found = client::discover(&request.address, &network(context)?).await?;
+    let found = client::discover(&request.address, &network(context).await?).await?;
     Ok(ManagerFound {
         endpoint: found.endpoint,
         mode: match found.doorway {
@@ -31,18 +31,18 @@ pub(crate) async fn find(context: &Context, request: ManagerFind) -> Result<Mana
 }
 
 pub(crate) async fn login(context: &Context, request: LoginRemote) -> Result<Account, Failure> {
-    let found = client::discover(&request.address, &network(context)?).await?;
+    let found = client::discover(&request.address, &network(context).await?).await?;
     if let Some(passphrase) = request.passphrase {
         context.keychain().unlock(SecretString::from(passphrase));
     }
     let anonymous = Client::behind(found.doorway, &found.endpoint, None)?;
-    let logged_in = log_in(anonymous.through(network(context)?), request.with).await?;
+    let logged_in = log_in(anonymous.through(network(context).await?), request.with).await?;
     let client = Client::behind(
         found.doorway,
         &found.endpoint,
         Some(logged_in.credentials.clone()),
     )?
-    .through(network(context)?);
+    .through(network(context).await?);
     client.announcement().await?;
     // Whoever comes with a keypair has shown nothing before this.
     let owner = client.owner().await?;
@@ -90,8 +90,8 @@ pub(crate) async fn login(context: &Context, request: LoginRemote) -> Result<Acc
 }
 
 /// The way to other managers, as the settings have it.
-fn network(context: &Context) -> Result<Network, Failure> {
-    crate::network::of(&context.config()?.preferences()?)
+async fn network(context: &Context) -> Result<Network, Failure> {
+    crate::network::of(context, &context.config()?.preferences()?).await
 }
 
 async fn log_in(anonymous: Client, with: LoginWith) -> Result<LoggedIn, Failure> {

@@ -234,10 +234,12 @@ impl Context {
                 let kind = store(profile.keychain);
                 self.keychain().ask_again(kind, &secret_name(name));
             }
-            let secret = self.secret(profile.keychain, name).await?;
+            let secret = self
+                .kept_secret(profile.keychain, &secret_name(name))
+                .await?;
             let secret = secret.ok_or_else(|| not_logged_in(name))?;
             let access_key = account.access_key.clone();
-            let network = crate::network::of(&self.config()?.preferences()?)?;
+            let network = crate::network::of(self, &self.config()?.preferences()?).await?;
             let client = match profile.mode {
                 AccessMode::Api => Client::new(
                     &endpoint,
@@ -268,19 +270,18 @@ impl Context {
         Ok(client)
     }
 
-    /// The secret key of a profile. A passphrase that is missing is asked for once.
-    async fn secret(
+    /// A secret of the keychain. A passphrase that is missing is asked for once.
+    pub(crate) async fn kept_secret(
         &self,
         kind: KeychainKind,
-        profile: &str,
+        name: &str,
     ) -> Result<Option<SecretString>, Failure> {
-        let name = secret_name(profile);
-        match self.keychain().get(store(kind), &name).await {
+        match self.keychain().get(store(kind), name).await {
             Err(keychain::Error::PassphraseNeeded) => {
                 let asked = self.host().passphrase();
                 let passphrase = asked.ok_or(keychain::Error::PassphraseNeeded)?;
                 self.keychain().unlock(passphrase);
-                Ok(self.keychain().get(store(kind), &name).await?)
+                Ok(self.keychain().get(store(kind), name).await?)
             }
             found => Ok(found?),
         }

@@ -19,7 +19,9 @@ use crate::context::Context;
 use crate::host::Host;
 use crate::table::{self, Place, Surface};
 use crate::types::{Failure, FailureCode};
-use crate::{app, browser, events, file, folder, image_store, seat, session, socket, terminal};
+use crate::{
+    app, app_launch, browser, events, file, folder, image_store, seat, session, socket, terminal,
+};
 
 /// A message of a stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -200,6 +202,9 @@ impl Table {
                 )),
                 "app.install" => Ok(json(
                     app::install(context, table::parse(name, payload)?).await?,
+                )),
+                "app.launch" => Ok(json(
+                    app_launch::launch(context, table::parse(name, payload)?).await?,
                 )),
                 "image.pull" => Ok(json(
                     image_store::pull(context, table::parse(name, payload)?).await?,

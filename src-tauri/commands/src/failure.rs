@@ -95,6 +95,7 @@ impl Code {
             | Self::SessionNotReady
             | Self::SessionEnded
             | Self::SessionTimeout
+            | Self::AppTimeout
             | Self::TunnelFailed
             | Self::SshFailed
             | Self::ProxyFailed => 5,
@@ -147,6 +148,7 @@ impl Code {
                 | Self::RateLimited
                 | Self::EngineNotRunning
                 | Self::SessionTimeout
+                | Self::AppTimeout
                 | Self::SessionNotReady
                 | Self::TunnelFailed
                 | Self::SshFailed

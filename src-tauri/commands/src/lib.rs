@@ -6,6 +6,7 @@
 mod account;
 mod account_remote;
 mod app;
+mod app_launch;
 pub mod bindings;
 mod browser;
 mod context;
@@ -15,6 +16,7 @@ mod engine;
 mod environment;
 mod events;
 mod facade;
+mod failed_launch;
 mod failure;
 mod file;
 mod folder;
@@ -43,6 +45,7 @@ mod transfer;
 mod tunnel;
 pub mod types;
 
+pub use app_launch::DEFAULT_START_LIMIT;
 pub use browser::is_of_this_computer;
 pub use facade::{LiveWork, Message, MessageStream, Options, Table};
 pub use host::Host;

@@ -151,6 +151,9 @@ async fn watch(context: Context) {
         }
         for gone in known.keys().filter(|name| !logins.contains_key(*name)) {
             context.forget_client(gone);
+            if let Some(host) = context.seat().host() {
+                host.tunnels().logged_out(gone);
+            }
         }
         known = logins;
         context.changed(Tag::Profile, None);

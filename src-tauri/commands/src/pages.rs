@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use settings::Config;
-use tunnel::{DialError, EnglishPages, PageText, Pages, Problem, Stage};
+use tunnel::{DialError, EnglishPages, PageText, Pages, Problem, Progress, Stage, Waits};
 
 use crate::context::Context;
 use crate::types::{Language, Settings};
@@ -70,6 +70,10 @@ fn words(
             ("unreachable", reason(error), &["reloads_soon"])
         }
         Problem::Unreachable(error) => ("unreachable", reason(error), &["look_at_session"]),
+        Problem::Starting(progress) if progress.is_late() => {
+            ("starting", waits(progress), &["starting.late"])
+        }
+        Problem::Starting(progress) => ("starting", waits(progress), &["starting.opens"]),
         Problem::ClosedEarly { .. } => (
             "closed_early",
             "closed_early.reason",
@@ -86,6 +90,15 @@ fn words(
         .iter()
         .map(|key| say(key))
         .collect::<Option<Vec<_>>>()?;
+    if let Problem::Starting(progress) = problem {
+        let [elapsed, limit] =
+            [progress.elapsed, progress.limit].map(|it| it.as_secs().to_string());
+        advice = advice
+            .iter()
+            .map(|line| line.replace("{limit}", &limit))
+            .collect();
+        advice.insert(0, say("starting.elapsed")?.replace("{elapsed}", &elapsed));
+    }
     if let Problem::Unreachable(error) = problem {
         // What the failing hop said stays in the words in which it came.
         advice.push(say("said")?.replace("{message}", &error.message));
@@ -97,6 +110,15 @@ fn words(
         advice,
         detail_heading: say("details")?,
     })
+}
+
+fn waits(progress: &Progress) -> &'static str {
+    match progress.waits {
+        Waits::Manager => "starting.manager",
+        Waits::Preparation => "starting.preparation",
+        Waits::Port => "starting.port",
+        Waits::Connection => "starting.connection",
+    }
 }
 
 fn reason(error: &DialError) -> &'static str {
@@ -111,6 +133,8 @@ fn reason(error: &DialError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::types::{Failure, FailureCode};
 
@@ -137,6 +161,23 @@ mod tests {
         .flat_map(|stage| [error(stage, false), error(stage, true)])
         .collect();
         let mut problems: Vec<Problem<'_>> = errors.iter().map(Problem::Unreachable).collect();
+        let on_its_way: Vec<Progress> = [
+            Waits::Manager,
+            Waits::Preparation,
+            Waits::Port,
+            Waits::Connection,
+        ]
+        .into_iter()
+        .flat_map(|waits| {
+            [1, 61].map(|elapsed| Progress {
+                waits,
+                elapsed: Duration::from_secs(elapsed),
+                limit: Duration::from_secs(60),
+                lines: vec!["a line".to_owned()],
+            })
+        })
+        .collect();
+        problems.extend(on_its_way.iter().map(Problem::Starting));
         problems.extend([
             Problem::ClosedEarly { detail: None },
             Problem::ForeignHost,

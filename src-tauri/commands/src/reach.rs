@@ -9,15 +9,16 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use ::ssh::client::Connection;
-use client::protocol::api::gangway::capability;
+use client::protocol::api::gangway::{StartStage, capability};
 use client::{Doorway, ServiceStream, SessionRow, StartOptions};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use transfer::{Place, Places, SftpStore, Store, StoreError};
-use tunnel::{BoxHeld, BoxStream, Dial, DialError, Held, Service, Target};
+use tunnel::{BoxHeld, BoxStream, Dial, DialError, Held, Progress, Service, Target, Waits};
 use uuid::Uuid;
 
+use crate::app_launch::limit_of;
 use crate::context::Context;
 use crate::folder_store::FolderStore;
 use crate::links;
@@ -45,14 +46,39 @@ impl Reach {
 impl Dial for Reach {
     fn dial<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<BoxStream, DialError>> {
         self.asked(&target.profile, self.stream(target))
-            .map(|stream| stream.map_err(DialError::from))
+            .map(|stream| stream.map_err(|failure| told(target, failure)))
             .boxed()
     }
 
     fn hold<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Option<BoxHeld>, DialError>> {
         self.asked(&target.profile, self.held(target))
-            .map(|held| held.map_err(DialError::from))
+            .map(|held| held.map_err(|failure| told(target, failure)))
             .boxed()
+    }
+
+    fn progress<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Option<Progress>> {
+        async move {
+            let asked = self.start_progress(target);
+            tokio::time::timeout(PROGRESS_PATIENCE, asked)
+                .await
+                .ok()?
+                .unwrap_or_default()
+        }
+        .boxed()
+    }
+}
+
+/// A manager that takes longer to say how far an app is says nothing.
+const PROGRESS_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Why a target could not be reached, without what the user gave to the service: it is shown on
+/// pages and stored.
+fn told(target: &Target, failure: Failure) -> DialError {
+    let error = DialError::from(failure);
+    DialError {
+        message: target.service.conceal(&error.message),
+        detail: error.detail.map(|text| target.service.conceal(&text)),
+        ..error
     }
 }
 
@@ -69,6 +95,10 @@ struct Waiting {
 impl Held for Waiting {
     fn begin(&mut self) {
         self.stream.begin();
+    }
+
+    fn is_there(&mut self) -> BoxFuture<'_, bool> {
+        self.stream.is_there().boxed()
     }
 
     fn again(&mut self) -> bool {
@@ -107,26 +137,6 @@ impl AsyncWrite for Waiting {
     }
 }
 
-/// The service as the manager's address of the stream has it.
-fn service(service: &Service) -> (String, StartOptions) {
-    match service {
-        Service::App {
-            name,
-            port,
-            arguments,
-            envs,
-        } => {
-            let options = StartOptions {
-                port: *port,
-                envs: envs.clone(),
-                arguments: arguments.clone(),
-            };
-            (name.clone(), options)
-        }
-        Service::Port { port } => (port.to_string(), StartOptions::default()),
-    }
-}
-
 impl Reach {
     /// Does what asks the manager, unless it has just refused the same login: who waits for another
     /// does not ask again and again.
@@ -147,7 +157,7 @@ impl Reach {
 
     async fn stream(&self, target: &Target) -> Result<BoxStream, Failure> {
         let client = self.context.client_of(&target.profile).await?;
-        let (name, options) = service(&target.service);
+        let (name, options) = self.service(&target.service)?;
         let ours = client.is_ours().await?;
         if let Service::Port { port } = target.service
             && !client.has(capability::ANY_PORT).await?
@@ -219,12 +229,58 @@ impl Reach {
         self.through_ssh(client, row.session_id, port).await
     }
 
+    async fn start_progress(&self, target: &Target) -> Result<Option<Progress>, Failure> {
+        let Service::App { name, .. } = &target.service else {
+            return Ok(None);
+        };
+        let client = self.context.client_of(&target.profile).await?;
+        let key = (target.profile.clone(), target.session.clone());
+        let session = self.moved().get(&key).cloned();
+        let session = session.as_ref().unwrap_or(&target.session);
+        let Some(found) = client.start_progress(session, name).await? else {
+            return Ok(None);
+        };
+        let waits = match found.stage {
+            StartStage::Preparing => Waits::Preparation,
+            StartStage::Waiting => Waits::Port,
+            // Why, the dial says.
+            StartStage::Failed => return Ok(None),
+        };
+        Ok(Some(Progress {
+            waits,
+            elapsed: Duration::from_millis(found.elapsed_ms),
+            limit: limit_of(&self.context, name)?,
+            lines: found.lines,
+        }))
+    }
+
+    /// The service as the manager's address of the stream has it, with the time that it may take.
+    fn service(&self, service: &Service) -> Result<(String, StartOptions), Failure> {
+        Ok(match service {
+            Service::App {
+                name,
+                port,
+                arguments,
+                envs,
+            } => {
+                let options = StartOptions {
+                    port: *port,
+                    envs: envs.clone(),
+                    arguments: arguments.clone(),
+                    limit: Some(limit_of(&self.context, name)?),
+                };
+                (name.clone(), options)
+            }
+            Service::Port { port } => (port.to_string(), StartOptions::default()),
+        })
+    }
+
     async fn held(&self, target: &Target) -> Result<Option<BoxHeld>, Failure> {
         let client = self.context.client_of(&target.profile).await?;
         if !client.has(capability::STREAM_HOLD).await? {
             return Ok(None);
         }
-        let (name, options) = service(&target.service);
+        let (name, options) = self.service(&target.service)?;
         let (name, options) = (&name, &options);
         let connect = |session: String| {
             let client = client.clone();

@@ -33,12 +33,12 @@ pub(crate) async fn paths(context: &Context, _: Nothing) -> Result<PathsShown, F
 }
 
 pub(crate) async fn get_settings(context: &Context, _: Nothing) -> Result<Settings, Failure> {
-    Ok(context.config()?.preferences()?)
+    Ok(crate::network::shown(context.config()?.preferences()?))
 }
 
 pub(crate) async fn set_settings(
     context: &Context,
-    settings: Settings,
+    mut settings: Settings,
 ) -> Result<Settings, Failure> {
     let bad = |message: String| Err(Failure::new(FailureCode::InvalidInput, message));
     if settings
@@ -52,7 +52,8 @@ pub(crate) async fn set_settings(
             "\"{piece}\" is no port between 1025 and 65534, nor a range"
         ));
     }
-    crate::network::check(&settings)?;
+    crate::app_launch::check(&settings)?;
+    crate::network::settle(context, &mut settings).await?;
     Config::update(context.paths(), |config| config.set_preferences(&settings))?;
     // Connections are made anew in the way that is now wanted.
     context.forget_clients();

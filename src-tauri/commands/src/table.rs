@@ -207,12 +207,15 @@ table! {
 
         "app.list" SessionRef => AppList, Read, ALL, Here, [Session] => crate::app::list;
         "app.open" AppOpen => OpenedApp, Change, ALL, ProxyHost, [Tunnel] => crate::tunnel::app::open;
+        "app.stop" AppRef => Nothing, Change, ALL, Here, [Session] => crate::app_launch::stop;
         "tunnel.list" Nothing => TunnelList, Read, ALL, ProxyHost, [Tunnel] => crate::tunnel::list;
         "tunnel.open" TunnelOpen => Tunnel, Change, ALL, ProxyHost, [Tunnel] => crate::tunnel::open;
         "tunnel.close" TunnelRef => Nothing, Change, ALL, ProxyHost, [Tunnel] => crate::tunnel::close;
         "tunnel.keep" TunnelKeep => Tunnel, Change, ALL, ProxyHost, [Tunnel] => crate::tunnel::keep;
         "tunnel.address" TunnelRef => TunnelAddress, Read, ALL, ProxyHost, [] => crate::tunnel::address;
-        "tunnel.report" TunnelRef => TunnelReport, Read, ALL, ProxyHost, [Tunnel] => crate::tunnel::report;
+        "tunnel.report" TunnelRef => TunnelReport, Read, ALL, ProxyHost, [Tunnel] => crate::failed_launch::report;
+        "tunnel.failures" Nothing => FailedLaunchList, Read, ALL, Here, [Tunnel] => crate::failed_launch::list;
+        "tunnel.forget_failures" Nothing => FailedLaunchList, Change, ALL, Here, [Tunnel] => crate::failed_launch::forget;
         "tunnel.ports" SessionRef => SessionPortList, Read, ALL, ProxyHost, [Tunnel] => crate::tunnel::ports::list;
         "tunnel.close_all" Nothing => Nothing, Change, ALL, ProxyHost, [Tunnel] => crate::tunnel::close_all;
 
@@ -277,6 +280,8 @@ table! {
         "ssh.keypair" Nothing => SshKeypair, Read, ALL, Here, [Profile] => crate::ssh_keypair::show;
         "ssh.keypair_generate" Nothing => SshKeypair, Destroy, ALL, Here, [Profile] => crate::ssh_keypair::generate;
         "ssh.keypair_use" SshKeypairUse => SshKeypair, Host, ALL, Here, [Profile] => crate::ssh_keypair::take;
+        "ssh.editors" Nothing => EditorList, Read, ALL, Here, [Settings] => crate::editor::list;
+        "host.open_editor" OpenEditor => Nothing, Host, ALL, Here, [] => crate::editor::open_in;
         "host.open_vscode" SessionRef => Nothing, Host, ALL, Here, [] => crate::editor::open;
         "host.open_url" OpenUrl => Nothing, Host, PAGES, Here, [] => crate::system::open_url;
         "host.open_link" OpenUrl => Nothing, Host, PAGES, Here, [] => crate::system::open_link;
@@ -297,6 +302,7 @@ table! {
         "session.log_follow" SessionRef => LogText, ALL, Here, false;
         "file.search" FileSearch => FilesFound, ALL, Here, false;
         "app.install" AppInstall => InstallProgress, ALL, Here, false;
+        "app.launch" AppLaunch => AppProgress, ALL, Here, false;
         "image.pull" ImageRef => TaskProgress, ALL, Here, false;
         "image.import" ImageImport => TaskProgress, TERMINAL, Here, false;
         "image.rescan" ImageRescan => TaskProgress, ALL, Here, false;

@@ -19,7 +19,7 @@ use crate::links::SSH_SERVICE;
 use crate::session::find_running;
 use crate::types::{
     Failure, FailureCode, Nothing, ProxyStatus, Settings, Tunnel, TunnelAddress, TunnelKeep,
-    TunnelList, TunnelOpen, TunnelProtocol, TunnelPublic, TunnelRef, TunnelReport, TunnelState,
+    TunnelList, TunnelOpen, TunnelProtocol, TunnelPublic, TunnelRef, TunnelState,
 };
 
 pub(crate) async fn list(context: &Context, _: Nothing) -> Result<TunnelList, Failure> {
@@ -133,12 +133,6 @@ fn browser_url(proxy: &ProxyHost, tunnel: &tunnel::Tunnel) -> Option<String> {
         Some(ticket) => format!("{url}?{ticket}"),
         None => url,
     })
-}
-
-pub(crate) async fn report(context: &Context, request: TunnelRef) -> Result<TunnelReport, Failure> {
-    let text = context.proxy()?.tunnels().report(&request.id);
-    let text = text.ok_or_else(|| no_tunnel(&request.id))?;
-    Ok(TunnelReport { text })
 }
 
 fn no_tunnel(id: &str) -> Failure {

@@ -1,8 +1,10 @@
-//! The local cache: recent launches, last seen lists, tunnels to bring back.
+//! The local cache: recent launches, last seen lists, tunnels to bring back, failed launches of
+//! apps.
 //!
 //! Nothing here is the truth: the manager has that. Losing the file loses convenience. Any program
 //! of the user may open it; SQLite keeps them apart.
 
+mod failed_launch;
 mod launch;
 mod lease;
 mod seen;
@@ -12,6 +14,7 @@ use std::path::Path;
 
 use db::{Database, DbError, Durability, Migration};
 
+pub use failed_launch::{FailedLaunch, Hop};
 pub use launch::{Launch, NewLaunch};
 pub use lease::Lease;
 pub use seen::Seen;
@@ -29,6 +32,10 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "stored tunnels",
         sql: tunnel::SCHEMA,
+    },
+    Migration {
+        name: "failed launches of apps",
+        sql: failed_launch::SCHEMA,
     },
 ];
 

@@ -5,7 +5,8 @@
     reason = "a test says what went wrong by ending"
 )]
 
-use history::{History, Lease, NewLaunch, StoredTunnel};
+use history::{FailedLaunch, History, Hop, Lease, NewLaunch, StoredTunnel};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 fn launch(name: &str) -> NewLaunch {
@@ -134,4 +135,63 @@ async fn tunnels_of_a_living_process_are_left_to_it() {
         let free = history.tunnels_to_restore().await.unwrap();
         assert_eq!(free, [tunnel("held")]);
     }
+}
+
+fn failed(id: usize, ago: SignedDuration) -> FailedLaunch {
+    let at = Timestamp::now() - ago;
+    FailedLaunch {
+        id: format!("{id:04}"),
+        profile: "local".to_owned(),
+        session: "0190".to_owned(),
+        session_name: "work".to_owned(),
+        app: "jupyterlab".to_owned(),
+        tunnel: Some(format!("tunnel-{}", id % 2)),
+        local_port: Some(20_001),
+        began_at: at,
+        failed_at: at,
+        hops: vec![Hop {
+            at,
+            took_ms: 12,
+            hop: "app".to_owned(),
+            code: Some("app_failed".to_owned()),
+            message: format!("failed {id}"),
+            detail: Some("close code 1013".to_owned()),
+        }],
+    }
+}
+
+#[tokio::test]
+async fn failed_launches_are_kept_within_bounds_and_go_on_until_a_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = open(&folder);
+    let day = SignedDuration::from_hours(24);
+    history
+        .note_failed_launch(failed(0, day * 31))
+        .await
+        .unwrap();
+    for id in 1..=120 {
+        let ago = SignedDuration::from_secs(1000 - i64::try_from(id).unwrap());
+        history.note_failed_launch(failed(id, ago)).await.unwrap();
+    }
+    let kept = history.failed_launches().await.unwrap();
+    assert_eq!(kept.len(), 100);
+    assert_eq!((&*kept[0].id, &*kept[99].id), ("0120", "0021"));
+
+    // One that goes on keeps how it began and how it went of late.
+    for _ in 0..60 {
+        let again = failed(50, SignedDuration::ZERO);
+        history.note_failed_launch(again).await.unwrap();
+    }
+    drop(history);
+    let history = open(&folder);
+    let long = history.failed_launch("0050").await.unwrap().unwrap();
+    assert_eq!(long.hops.len(), 40);
+    assert!(long.began_at == long.hops[0].at && long.failed_at == long.hops[39].at);
+    assert!(long.hops[0].at < long.hops[1].at);
+    let text = long.to_string();
+    assert!(text.contains("hop app failed after 12 ms: failed 50 (app_failed) [close code 1013]"));
+    let through = history.failed_launches_through("tunnel-1").await.unwrap();
+    assert_eq!(through.len(), 50);
+    assert_eq!(history.forget_failed_launches().await.unwrap(), 100);
+    assert_eq!(history.failed_launch("0050").await.unwrap(), None);
 }

@@ -14,6 +14,7 @@ pub mod launch;
 pub mod shell;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +64,12 @@ pub enum Request {
         #[serde(default)]
         options: ServiceOptions,
     },
-    /// Ends an app that was started.
+    /// How far an app is that is being started.
+    StartProgress {
+        /// Name of the service port.
+        name: String,
+    },
+    /// Ends an app that was started, or is being started.
     ShutdownService {
         /// Name of the service port.
         name: String,
@@ -141,6 +147,11 @@ pub enum Answer {
     Status(Status),
     /// To [`Request::StartService`].
     Service(ServiceAnswer),
+    /// To [`Request::StartProgress`].
+    StartProgress {
+        /// Nothing when the app is not on its way.
+        progress: Option<StartProgress>,
+    },
     /// To [`Request::Apps`].
     Apps {
         /// One entry for each service port.
@@ -233,6 +244,36 @@ pub struct ServiceOptions {
     /// Environment variables.
     #[serde(default)]
     pub envs: BTreeMap<String, String>,
+    /// Seconds that the caller wants to wait until its port answers, at most [`LONGEST_START`];
+    /// 30 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_s: Option<u32>,
+}
+
+/// Nobody waits longer than this for an app.
+pub const LONGEST_START: Duration = Duration::from_secs(3600);
+
+/// How far an app is that is being started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartProgress {
+    /// What it waits for.
+    pub stage: StartStage,
+    /// Milliseconds since it was begun.
+    pub elapsed_ms: u64,
+    /// The last lines that it printed.
+    pub lines: Vec<String>,
+}
+
+/// What an app waits for that is being started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartStage {
+    /// The steps before its process.
+    Preparing,
+    /// Its process runs; its port does not answer yet.
+    Waiting,
+    /// It came to nothing.
+    Failed,
 }
 
 /// Value of a command line option.

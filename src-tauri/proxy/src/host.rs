@@ -12,6 +12,7 @@ use transfer::{Places, Queue};
 use tunnel::{Dial, OpenError, Pages, Request, Tunnel, Tunnels};
 
 use crate::autostart;
+use crate::failed;
 use crate::lock::{HeldBy, Holder, Lock, Refused};
 
 /// A host of its own ends after so long without work.
@@ -157,6 +158,12 @@ impl ProxyHost {
             }),
         };
         tokio::spawn(forward(Arc::downgrade(&host.shared)));
+        let failures = host.shared.tunnels.failures();
+        tokio::spawn(failed::keep(
+            failures,
+            host.shared.history.clone(),
+            host.shared.changes.clone(),
+        ));
         host.restore_tunnels().await?;
         host.follow().await;
         Ok(host)
@@ -178,6 +185,12 @@ impl ProxyHost {
     #[must_use]
     pub fn history(&self) -> &History {
         &self.shared.history
+    }
+
+    /// How a tunnel is doing and what came to nothing there: hops, times, codes. One text without
+    /// secrets, to be given to somebody who can help. `None`: unknown id.
+    pub async fn report(&self, id: &str) -> Option<String> {
+        failed::report(&self.shared.tunnels, &self.shared.history, id).await
     }
 
     /// Opens a tunnel, and stores it so that it comes back after a crash.

@@ -5,6 +5,7 @@
 //! because everything needed to take them up is in the state folder.
 
 pub mod autostart;
+mod failed;
 mod host;
 mod lock;
 #[cfg(unix)]

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use protocol::runner::{Answer, Request};
+use protocol::runner::{Answer, LONGEST_START, Request};
 use rustix::{
     net::{AddressFamily, SocketType, sockopt},
     process::{Signal, pidfd_send_signal},
@@ -20,7 +20,7 @@ use tokio::{net::TcpStream, sync::watch};
 use crate::{
     AppState, Changes, Execute, Exit, FaultKind, FileEntry, InstallEvent, Kernel, KernelId, Limits,
     Metric, Notice, OpenMode, Output, Owner, RuntimeError, Saved, ServiceAnswer, ServiceOptions,
-    SshInfo, Unsaved,
+    SshInfo, StartProgress, Unsaved,
     cgroup::Group,
     control::{Channel, Conversation, fault, unexpected},
     gpu::{self, GpuHistory, Gpus},
@@ -31,6 +31,8 @@ use crate::{
 
 /// How long the start of an app may take: the runner gives up after 30 s.
 const SERVICE_LIMIT: Duration = Duration::from_secs(45);
+/// So much longer the runner may take that was given a limit.
+const SERVICE_MARGIN: Duration = Duration::from_secs(15);
 /// How long a killed session may take to disappear.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// Files that are looked for when a session's work is saved.
@@ -159,13 +161,31 @@ impl Kernel for RunnerKernel {
         name: &str,
         options: ServiceOptions,
     ) -> Result<ServiceAnswer, RuntimeError> {
+        let wanted = options.limit_s.map(|seconds| {
+            let wanted = Duration::from_secs(seconds.into()).min(LONGEST_START);
+            wanted + SERVICE_MARGIN
+        });
         let request = Request::StartService {
             name: name.to_owned(),
             options,
         };
-        match self.channel.within(SERVICE_LIMIT, request).await? {
+        let limit = wanted.map_or(SERVICE_LIMIT, |wanted| wanted.max(SERVICE_LIMIT));
+        match self.channel.within(limit, request).await? {
             Answer::Service(answer) => Ok(answer),
             _ => Err(unexpected()),
+        }
+    }
+
+    async fn start_progress(&self, name: &str) -> Result<Option<StartProgress>, RuntimeError> {
+        let request = Request::StartProgress {
+            name: name.to_owned(),
+        };
+        match self.channel.quick(request).await {
+            Ok(Answer::StartProgress { progress }) => Ok(progress),
+            Ok(_) => Err(unexpected()),
+            // A runner from before an update: everything but this goes on.
+            Err(error) if error.fault() == Some(FaultKind::Unsupported) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

@@ -43,8 +43,8 @@ pub use gpu::Gpu;
 pub use logs::LogFollower;
 pub use protocol::runner::{
     AppPhase, AppState, ArgumentValue, Execute, ExecuteCode, Fault, FaultKind, FileEntry, FileKind,
-    Metric, Notice, NoticeCode, OpenMode, Output, ServiceAnswer, ServiceOptions, SshInfo, Status,
-    Unsaved, UnsavedFile,
+    Metric, Notice, NoticeCode, OpenMode, Output, ServiceAnswer, ServiceOptions, SshInfo,
+    StartProgress, Status, Unsaved, UnsavedFile,
 };
 pub use runtimes::Runtimes;
 pub use spec::{Batch, Dotfile, ImageRoot, KernelId, KernelSpec, Limits, Mount};
@@ -133,14 +133,18 @@ pub trait Kernel: Send + Sync {
     /// pass through nobody else. [`FaultKind::Refused`] when nothing listens there.
     async fn connect(&self, port: u16) -> Result<TcpStream, RuntimeError>;
 
-    /// Starts an app and waits until its port answers (30 s at most).
+    /// Starts an app and waits until its port answers, for as long as the options say.
     async fn start_service(
         &self,
         name: &str,
         options: ServiceOptions,
     ) -> Result<ServiceAnswer, RuntimeError>;
 
-    /// Ends an app.
+    /// How far an app is that is being started, or was to no avail; nothing for one that runs, was
+    /// never started, or in a session whose runner is too old to tell.
+    async fn start_progress(&self, name: &str) -> Result<Option<StartProgress>, RuntimeError>;
+
+    /// Ends an app, also one that is being started.
     async fn shutdown_service(&self, name: &str) -> Result<(), RuntimeError>;
 
     /// All apps with their states.

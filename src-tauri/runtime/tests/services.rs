@@ -11,6 +11,7 @@ mod support;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use protocol::runner::StartStage;
 use protocol::service_port::{ServicePort, ServiceProtocol};
 use runtime::{AppPhase, InstallEvent, Kernel, ServiceAnswer, ServiceOptions};
 use support::{World, sh};
@@ -131,6 +132,55 @@ async fn an_app_is_started_and_waited_for() {
     assert_eq!(start("tensorboard", plain()).await, ServiceAnswer::Started);
     assert_eq!(start("8888", plain()).await, ServiceAnswer::Started);
     assert_eq!(start("ttyd", plain()).await, ServiceAnswer::Running);
+    world.close().await;
+}
+
+/// Never listens, and says so over and over.
+const DEAF_TENSORBOARD: &str = r#"mkdir -p ~/.local/bin; cat > ~/.local/bin/tensorboard <<'X'
+#!/bin/sh
+echo started >> ~/starts
+while true; do printf '\033[1mstill loading\033[0m\n'; sleep 0.1; done
+X
+chmod +x ~/.local/bin/tensorboard"#;
+
+#[tokio::test]
+async fn a_start_goes_on_for_as_long_as_anybody_waits() {
+    let world = World::new();
+    let kernel = world
+        .start(|spec| spec.service_ports = vec![port("tensorboard", ServiceProtocol::Http, 6006)])
+        .await;
+    sh(&*kernel, DEAF_TENSORBOARD).await;
+    assert_eq!(kernel.start_progress("tensorboard").await.unwrap(), None);
+    let wait = async |seconds: u32| {
+        let options = ServiceOptions {
+            limit_s: Some(seconds),
+            ..ServiceOptions::default()
+        };
+        let began = std::time::Instant::now();
+        let answer = kernel.start_service("tensorboard", options).await.unwrap();
+        let ServiceAnswer::Failed { error } = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(error, "opening the service port timed out: tensorboard");
+        began.elapsed()
+    };
+    let look = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        kernel.start_progress("tensorboard").await.unwrap().unwrap()
+    };
+    // Whoever has less patience is told; the start is the other's still.
+    let (short, long, progress) = tokio::join!(wait(1), wait(6), look);
+    assert!(short < Duration::from_secs(5), "{short:?}");
+    assert!(long >= Duration::from_secs(6), "{long:?}");
+    assert_eq!(progress.stage, StartStage::Waiting);
+    assert!(progress.elapsed_ms >= 1000, "{progress:?}");
+    assert!(progress.lines.contains(&"still loading".to_owned()));
+    assert_eq!(sh(&*kernel, "cat starts").await.stdout, "started\n");
+    // Nobody waits any more: it was ended, and what it said can be told.
+    let left = "pgrep -f bin/tensorboar[d] || echo none";
+    assert_eq!(sh(&*kernel, left).await.stdout.trim(), "none");
+    let progress = kernel.start_progress("tensorboard").await.unwrap().unwrap();
+    assert_eq!(progress.stage, StartStage::Failed);
     world.close().await;
 }
 

@@ -39,10 +39,11 @@ pub(crate) async fn accept(shared: Arc<Shared>, entry: Arc<Entry>, listener: Tcp
         };
         let (shared, entry) = (shared.clone(), entry.clone());
         let tasks = shared.tasks.clone();
+        let end = entry.connection();
         tasks.spawn(async move {
             entry.connections.fetch_add(1, Ordering::Relaxed);
             tokio::select! {
-                () = entry.stop.cancelled() => {}
+                () = end.cancelled() => {}
                 result = serve(&shared, &entry, local) => {
                     if let Err(error) = result {
                         tracing::debug!(id = %entry.id, %error, "connection ended");
@@ -111,7 +112,7 @@ pub(crate) fn noted<T>(shared: &Shared, entry: &Entry, result: io::Result<T>) ->
     if let Err(error) = &result
         && let Some(error) = hop(error)
     {
-        entry.remember(Duration::ZERO, error.clone());
+        shared.failed(entry, Duration::ZERO, error.clone());
         // What lies ready leads to where this one led.
         entry.stock.clear();
         shared.note(entry, State::Waiting, Some(error));

@@ -2,6 +2,7 @@
 //! owns the tunnels brings a [`Dial`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub type BoxStream = Box<dyn Stream>;
 pub trait Held: Stream {
     /// Has the far end connect; what is written before goes with it.
     fn begin(&mut self);
+    /// Asks the far end whether it is there, before it begins; one round trip. A link that is gone
+    /// without a word gives no answer at all.
+    fn is_there(&mut self) -> BoxFuture<'_, bool>;
     /// Makes it ready for another connection; `false`: it is of no more use.
     fn again(&mut self) -> bool;
 }
@@ -43,6 +47,45 @@ pub trait Dial: Send + Sync + 'static {
         _target: &'a Target,
     ) -> BoxFuture<'a, Result<Option<BoxHeld>, DialError>> {
         Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// How far the service is on its way up, where the far end tells; asked while a dial lasts.
+    fn progress<'a>(&'a self, _target: &'a Target) -> BoxFuture<'a, Option<Progress>> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+/// What a service waits for that is being started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// The manager has not answered yet.
+    Manager,
+    /// The steps before its process.
+    Preparation,
+    /// Its process runs; its port does not answer yet.
+    Port,
+    /// Its port answers; the connection is being made.
+    Connection,
+}
+
+/// How far a service is on its way up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// What it waits for.
+    pub waits: Waits,
+    /// How long it has been on its way.
+    pub elapsed: Duration,
+    /// How long it may take, by the user's own choice; afterwards the user is asked.
+    pub limit: Duration,
+    /// The last lines that it printed. No secrets of ours.
+    pub lines: Vec<String>,
+}
+
+impl Progress {
+    /// Whether it has taken longer than it may.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.elapsed > self.limit
     }
 }
 
@@ -96,6 +139,11 @@ pub enum Service {
     },
 }
 
+/// Shorter values than this are words that stand anywhere: `on`, `1`.
+const SHORTEST_SECRET: usize = 4;
+/// Stands where a value stood.
+const CONCEALED: &str = "•••";
+
 impl Service {
     /// An app by its name alone.
     #[must_use]
@@ -106,6 +154,26 @@ impl Service {
             arguments: BTreeMap::new(),
             envs: BTreeMap::new(),
         }
+    }
+
+    /// `text` without the values that the user gave to the app: a failing hop may repeat them.
+    #[must_use]
+    pub fn conceal(&self, text: &str) -> String {
+        let Self::App {
+            arguments, envs, ..
+        } = self
+        else {
+            return text.to_owned();
+        };
+        let mut values: Vec<&String> = arguments.values().chain(envs.values()).collect();
+        // A value that is a part of another one must not keep that from being found.
+        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        values
+            .into_iter()
+            .filter(|value| value.len() >= SHORTEST_SECRET)
+            .fold(text.to_owned(), |text, value| {
+                text.replace(value.as_str(), CONCEALED)
+            })
     }
 
     /// A short name for people: the app's name, or the port number.
@@ -134,6 +202,21 @@ pub enum Stage {
     Session,
     /// The service inside the session does not answer.
     App,
+}
+
+impl Stage {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Network => "network",
+            Self::Login => "login",
+            Self::Manager => "manager",
+            Self::Session => "session",
+            Self::App => "app",
+        }
+    }
 }
 
 /// Why a target could not be reached.

@@ -13,11 +13,11 @@ use crate::dial::{DialError, Target};
 use crate::guard::{Guard, Secret, Tickets};
 use crate::public::Public;
 use crate::stock::Stock;
-use crate::tunnel::{Protocol, Request, State, Tunnel};
+use crate::tunnel::{FailedTry, Protocol, Request, State, Tunnel};
 use crate::tunnels::lock;
 
-/// Failures that are remembered for a report.
-const MOST_ATTEMPTS: usize = 20;
+/// Failures that are remembered until whoever stores them has done so.
+const MOST_FAILED: usize = 20;
 /// Rates are taken over at least so long.
 const RATE_OVER: Duration = Duration::from_secs(1);
 
@@ -34,7 +34,7 @@ pub(crate) struct Entry {
     latency: AtomicU64,
     sample: Mutex<Sample>,
     pub(crate) status: Mutex<Status>,
-    attempts: Mutex<VecDeque<Attempt>>,
+    failed: Mutex<Failed>,
     pub(crate) public: Option<Public>,
     pub(crate) secret: Option<Secret>,
     pub(crate) tickets: Mutex<Tickets>,
@@ -42,6 +42,8 @@ pub(crate) struct Entry {
     /// Whether somebody already looks after the stock.
     pub(crate) stocking: AtomicBool,
     pub(crate) stop: CancellationToken,
+    /// Ends the connections that are open now, and leaves the tunnel.
+    cut: Mutex<CancellationToken>,
 }
 
 pub(crate) struct Status {
@@ -59,11 +61,12 @@ struct Sample {
     rate_down: u64,
 }
 
-/// A try that came to nothing.
-struct Attempt {
-    at: Timestamp,
-    took: Duration,
-    error: DialError,
+/// What came to nothing of late.
+#[derive(Default)]
+struct Failed {
+    /// The launch that goes on failing; none since the last success.
+    launch: Option<String>,
+    tries: VecDeque<FailedTry>,
 }
 
 impl Entry {
@@ -92,18 +95,31 @@ impl Entry {
                 last_error: None,
                 keep: request.keep,
             }),
-            attempts: Mutex::default(),
+            failed: Mutex::default(),
             public: request.public,
             secret: request.secret,
             tickets: Mutex::default(),
             stock: Stock::default(),
             stocking: AtomicBool::new(false),
+            cut: Mutex::new(stop.child_token()),
             stop,
         }
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What ends a connection that begins now.
+    pub(crate) fn connection(&self) -> CancellationToken {
+        lock(&self.cut).clone()
+    }
+
+    /// Ends what is connected and what lies ready; the next connection begins anew.
+    pub(crate) fn cut(&self) {
+        let next = self.stop.child_token();
+        std::mem::replace(&mut *lock(&self.cut), next).cancel();
+        self.stock.clear();
     }
 
     pub(crate) fn guard(&self) -> Option<Guard> {
@@ -114,19 +130,35 @@ impl Entry {
     pub(crate) fn reached_in(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.latency.store(micros.max(1), Ordering::Relaxed);
+        lock(&self.failed).launch = None;
     }
 
-    /// Remembers a failure for the report.
-    pub(crate) fn remember(&self, took: Duration, error: DialError) {
-        let mut attempts = lock(&self.attempts);
-        if attempts.len() == MOST_ATTEMPTS {
-            attempts.pop_front();
+    /// Remembers a failure.
+    pub(crate) fn remember(&self, took: Duration, error: DialError) -> FailedTry {
+        let mut failed = lock(&self.failed);
+        let launch = failed
+            .launch
+            .get_or_insert_with(|| uuid::Uuid::now_v7().to_string())
+            .clone();
+        let failure = FailedTry {
+            launch,
+            at: Timestamp::now(),
+            took,
+            error,
+        };
+        if failed.tries.len() == MOST_FAILED {
+            failed.tries.pop_front();
         }
-        let at = Timestamp::now();
-        attempts.push_back(Attempt { at, took, error });
+        failed.tries.push_back(failure.clone());
+        failure
     }
 
-    /// All that is known of the tunnel's failures, as one text without secrets.
+    /// The last failures, the oldest first.
+    pub(crate) fn failed_tries(&self) -> Vec<FailedTry> {
+        lock(&self.failed).tries.iter().cloned().collect()
+    }
+
+    /// How the tunnel is doing, as a text without secrets.
     pub(crate) fn report(&self) -> String {
         let look = self.look();
         let mut text = format!(
@@ -147,20 +179,6 @@ impl Entry {
         );
         if let Some(latency) = look.latency {
             let _ = writeln!(text, "last reached in {} ms", latency.as_millis());
-        }
-        for Attempt { at, took, error } in lock(&self.attempts).iter() {
-            let _ = write!(
-                text,
-                "{at} hop {:?} failed after {} ms: {} ({})",
-                error.stage,
-                took.as_millis(),
-                error.message,
-                error.code
-            );
-            if let Some(detail) = &error.detail {
-                let _ = write!(text, " [{detail}]");
-            }
-            text.push('\n');
         }
         text
     }

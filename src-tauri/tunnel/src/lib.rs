@@ -21,10 +21,12 @@ mod tunnel;
 mod tunnels;
 mod web;
 
-pub use dial::{BoxHeld, BoxStream, Dial, DialError, Held, Service, Stage, Stream, Target};
+pub use dial::{
+    BoxHeld, BoxStream, Dial, DialError, Held, Progress, Service, Stage, Stream, Target, Waits,
+};
 pub use guard::Secret;
 pub use page::{EnglishPages, PageText, Pages, Problem};
 pub use port::{LocalPort, POOL, parse_pool};
 pub use public::{BadNetwork, Network, Public};
-pub use tunnel::{Change, OpenError, Options, Protocol, Request, State, Tunnel};
+pub use tunnel::{Change, FailedTry, OpenError, Options, Protocol, Request, State, Tunnel};
 pub use tunnels::Tunnels;

@@ -1,7 +1,7 @@
 //! The page that a browser gets when an HTTP app can't be shown: plain HTML, no script, nothing
 //! loaded from anywhere. Its words come from the caller, who knows the user's language.
 
-use crate::dial::DialError;
+use crate::dial::{DialError, Progress, Waits};
 
 /// What the page is about.
 #[derive(Debug, Clone, Copy)]
@@ -9,6 +9,8 @@ use crate::dial::DialError;
 pub enum Problem<'a> {
     /// The app could not be reached.
     Unreachable(&'a DialError),
+    /// The app is on its way up.
+    Starting(&'a Progress),
     /// The connection was made, and the app closed it without an answer.
     ClosedEarly {
         /// What the transport said, if anything.
@@ -28,6 +30,7 @@ pub enum Problem<'a> {
 impl Problem<'_> {
     pub(crate) fn status(&self) -> &'static str {
         match self {
+            Self::Starting(_) => "503 Service Unavailable",
             Self::Unreachable(error) if error.retry => "503 Service Unavailable",
             Self::Unreachable(_) | Self::ClosedEarly { .. } => "502 Bad Gateway",
             Self::ForeignHost => "421 Misdirected Request",
@@ -36,20 +39,25 @@ impl Problem<'_> {
         }
     }
 
-    fn detail(&self) -> Option<&str> {
+    fn detail(&self) -> Option<String> {
         match self {
-            Self::Unreachable(error) => error.detail.as_deref(),
-            Self::ClosedEarly { detail } => *detail,
+            Self::Unreachable(error) => error.detail.clone(),
+            Self::ClosedEarly { detail } => detail.map(str::to_owned),
+            Self::Starting(progress) if !progress.lines.is_empty() => {
+                Some(progress.lines.join("\n"))
+            }
             _ => None,
         }
     }
 
-    /// Whether the page asks the browser to load it again by itself.
-    fn reloads(&self) -> bool {
+    /// After how many seconds the page asks the browser to load it again by itself.
+    fn reloads(&self) -> Option<u8> {
         match self {
-            Self::Unreachable(error) => error.retry,
-            Self::ClosedEarly { .. } => true,
-            _ => false,
+            // Each try waits as well.
+            Self::Starting(progress) if !progress.is_late() => Some(1),
+            Self::Unreachable(error) if error.retry => Some(3),
+            Self::ClosedEarly { .. } => Some(3),
+            _ => None,
         }
     }
 }
@@ -89,6 +97,24 @@ impl Pages for EnglishPages {
                     vec!["This page loads again by itself every few seconds."]
                 } else {
                     vec!["Look at the session in Gangway, then load this page again."]
+                },
+            ),
+            Problem::Starting(progress) => (
+                format!("{app} is starting"),
+                format!(
+                    "{} (session {session}, {} s so far)",
+                    match progress.waits {
+                        Waits::Manager => "The manager was asked and has not answered yet.",
+                        Waits::Preparation => "It is being prepared.",
+                        Waits::Port => "It runs, and its port does not answer yet.",
+                        Waits::Connection => "Its port answers; the connection is being made.",
+                    },
+                    progress.elapsed.as_secs()
+                ),
+                if progress.is_late() {
+                    vec!["It takes longer than it may. Load this page again to wait on."]
+                } else {
+                    vec!["The app opens here by itself as soon as it answers."]
                 },
             ),
             Problem::ClosedEarly { .. } => (
@@ -140,8 +166,10 @@ pub(crate) fn response(problem: &Problem<'_>, text: &PageText) -> Vec<u8> {
     body.push_str(
         "\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">",
     );
-    if problem.reloads() {
-        body.push_str("<meta http-equiv=\"refresh\" content=\"3\">");
+    if let Some(seconds) = problem.reloads() {
+        body.push_str(&format!(
+            "<meta http-equiv=\"refresh\" content=\"{seconds}\">"
+        ));
     }
     body.push_str("<title>");
     escape(&text.title, &mut body);
@@ -162,7 +190,7 @@ pub(crate) fn response(problem: &Problem<'_>, text: &PageText) -> Vec<u8> {
         body.push_str("<h2>");
         escape(&text.detail_heading, &mut body);
         body.push_str("</h2><pre>");
-        escape(detail, &mut body);
+        escape(&detail, &mut body);
         body.push_str("</pre>");
     }
     body.push_str("</main></body></html>\n");

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use websocket::Close;
 
 use crate::dial::{BoxHeld, BoxStream, DialError, Stage};
 use crate::entry::Entry;
@@ -106,7 +107,7 @@ pub(crate) fn hop(error: &io::Error) -> Option<DialError> {
             code: "app_failed".to_owned(),
             retry: true,
             message: "nothing answers at the app's port".to_owned(),
-            detail: Some(error.to_string()),
+            detail: Some(said(error)),
         },
         _ => lost(error),
     })
@@ -118,7 +119,21 @@ fn lost(error: &io::Error) -> DialError {
         code: "tunnel_failed".to_owned(),
         retry: true,
         message: error.to_string(),
-        detail: None,
+        detail: closed(error).map(|close| format!("close code {}", close.code)),
+    }
+}
+
+fn closed(error: &io::Error) -> Option<&Close> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// The manager's words, with the code by which it closed the stream.
+fn said(error: &io::Error) -> String {
+    match closed(error) {
+        Some(close) if !close.reason.is_empty() => {
+            format!("close code {}: {}", close.code, close.reason)
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -128,7 +143,7 @@ pub(crate) async fn reach(
     entry: &Arc<Entry>,
     local: &TcpStream,
 ) -> Option<Result<Far, DialError>> {
-    while let Some(held) = entry.stock.take() {
+    while let Some(held) = entry.stock.take().await {
         if let Ok(far) = begin(held).await {
             shared.note(entry, State::Open, None);
             restock(shared, entry);
@@ -158,7 +173,7 @@ pub(crate) async fn reach(
             }
             Err(error) => error,
         };
-        entry.remember(started.elapsed(), error.clone());
+        shared.failed(entry, started.elapsed(), error.clone());
         if !error.retry {
             shared.note(entry, State::Failed, Some(error.clone()));
             return Some(Err(error));

@@ -13,6 +13,10 @@ use crate::tunnels::lock;
 
 /// Older ones may have died without a word: while they wait nobody asks after them.
 const LIFE: Duration = Duration::from_secs(20);
+/// Younger ones need not be asked.
+const SURELY_THERE: Duration = Duration::from_secs(1);
+/// A far end that takes longer to say that it is there is not.
+const ANSWER: Duration = Duration::from_secs(2);
 /// As many as a browser opens at once, and some.
 const MOST: usize = 8;
 
@@ -36,15 +40,31 @@ pub(crate) struct Stock(Mutex<Vec<Waiting>>);
 
 impl Stock {
     /// One that is still good: the last one used, whose far end is the likeliest to be there.
-    pub(crate) fn take(&self) -> Option<BoxHeld> {
-        let mut waiting = lock(&self.0);
-        waiting.retain(Waiting::is_fresh);
-        while let Some(Waiting { mut stream, .. }) = waiting.pop() {
-            if is_silent(&mut stream) {
+    pub(crate) async fn take(&self) -> Option<BoxHeld> {
+        while let Some(Waiting {
+            mut stream, since, ..
+        }) = self.last()
+        {
+            if !is_silent(&mut stream) {
+                continue;
+            }
+            if since.elapsed() < SURELY_THERE {
                 return Some(stream);
             }
+            let asked = tokio::time::timeout(ANSWER, stream.is_there());
+            if asked.await == Ok(true) {
+                return Some(stream);
+            }
+            // The others have waited for longer, on the same link.
+            self.clear();
         }
         None
+    }
+
+    fn last(&self) -> Option<Waiting> {
+        let mut waiting = lock(&self.0);
+        waiting.retain(Waiting::is_fresh);
+        waiting.pop()
     }
 
     /// Keeps one for later.

@@ -225,6 +225,19 @@ pub struct Change {
     pub id: String,
 }
 
+/// A try to reach the service that came to nothing, or a connection that broke.
+#[derive(Debug, Clone)]
+pub struct FailedTry {
+    /// What all of a tunnel have in common between which nobody got through.
+    pub launch: String,
+    /// When it failed.
+    pub at: Timestamp,
+    /// How long it took until then.
+    pub took: Duration,
+    /// Why.
+    pub error: DialError,
+}
+
 /// How tunnels behave.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -232,6 +245,8 @@ pub struct Options {
     pub pool: Vec<RangeInclusive<u16>>,
     /// How long a connection is held while the far end is out of reach.
     pub patience: Duration,
+    /// How long a browser waits for a page of the app before it is shown how far that is.
+    pub soon: Duration,
 }
 
 impl Default for Options {
@@ -239,6 +254,7 @@ impl Default for Options {
         Self {
             pool: vec![port::POOL],
             patience: Duration::from_secs(10),
+            soon: Duration::from_millis(1500),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::dial::{Dial, DialError, Stage, Target};
 use crate::entry::Entry;
 use crate::page::Pages;
 use crate::port::{self, Listeners, LocalPort};
-use crate::tunnel::{Change, OpenError, Options, Request, State, Tunnel};
+use crate::tunnel::{Change, FailedTry, OpenError, Options, Request, State, Tunnel};
 
 /// How often a port that was taken is tried again.
 const PORT_RETRY: Duration = Duration::from_secs(2);
@@ -33,6 +33,7 @@ pub(crate) struct Shared {
     pool: Mutex<Vec<RangeInclusive<u16>>>,
     opening: tokio::sync::Mutex<()>,
     changes: broadcast::Sender<Change>,
+    failures: broadcast::Sender<(Tunnel, FailedTry)>,
     table: Mutex<HashMap<String, Arc<Entry>>>,
     pub(crate) tasks: TaskTracker,
     stop: CancellationToken,
@@ -54,6 +55,13 @@ impl Shared {
         if news {
             self.announce(&entry.id);
         }
+    }
+
+    /// Remembers a try that came to nothing, and tells whoever keeps such.
+    pub(crate) fn failed(&self, entry: &Entry, took: Duration, error: DialError) {
+        let failure = entry.remember(took, error);
+        // Nobody listening is fine.
+        let _ = self.failures.send((entry.look(), failure));
     }
 
     fn announce(&self, id: &str) {
@@ -102,6 +110,7 @@ impl Tunnels {
             options,
             opening: tokio::sync::Mutex::default(),
             changes: broadcast::channel(256).0,
+            failures: broadcast::channel(256).0,
             table: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -236,11 +245,25 @@ impl Tunnels {
         self.shared.entry(id).map(|entry| entry.look())
     }
 
-    /// What is known of a tunnel's failures: hops, times, codes. One text without secrets, to be
-    /// given to somebody who can help. `None`: unknown id.
+    /// How a tunnel is doing, as a text without secrets for somebody who can help. `None`: unknown
+    /// id.
     #[must_use]
     pub fn report(&self, id: &str) -> Option<String> {
         self.shared.entry(id).map(|entry| entry.report())
+    }
+
+    /// What came to nothing at a tunnel of late, the oldest first; nothing for an unknown id.
+    #[must_use]
+    pub fn failed_tries(&self, id: &str) -> Vec<FailedTry> {
+        let entry = self.shared.entry(id);
+        entry.map(|entry| entry.failed_tries()).unwrap_or_default()
+    }
+
+    /// Tries that come to nothing, with the tunnel as it is then. A receiver that falls behind loses
+    /// the oldest.
+    #[must_use]
+    pub fn failures(&self) -> broadcast::Receiver<(Tunnel, FailedTry)> {
+        self.shared.failures.subscribe()
     }
 
     /// What has to stand in the query of the first address that a browser opens, for a tunnel with
@@ -307,6 +330,16 @@ impl Tunnels {
             .collect();
         for entry in waiting {
             self.shared.note(&entry, State::Open, None);
+        }
+    }
+
+    /// Whoever was logged in with `profile` is so no more: connections that were made with that login
+    /// end, and nothing that lies ready is used again. The tunnels stay.
+    pub fn logged_out(&self, profile: &str) {
+        for entry in lock(&self.shared.table).values() {
+            if entry.target.profile == profile {
+                entry.cut();
+            }
         }
     }
 

@@ -12,15 +12,18 @@ use tokio::net::TcpStream;
 use websocket::copy;
 
 use crate::connection::{both, count, noted};
+use crate::dial::{DialError, Progress};
 use crate::entry::Entry;
 use crate::guard::ticket_in;
 use crate::http::{Refusal, Requests, Scan};
 use crate::page::{self, Problem};
-use crate::reach::{hop, reach, refused_now};
+use crate::reach::{Far, hop, reach, refused_now};
 use crate::tunnels::{Shared, lock};
 
 /// Web clients close for good when they close, and leave many connections.
 const LINGER: Duration = Duration::from_secs(5);
+/// The longest pause between two questions after an app that does not answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Web requests are short; bulk goes through larger buffers.
 const FIRST_READ: usize = 16 * 1024;
 
@@ -44,14 +47,20 @@ pub(crate) async fn serve(
             return answer(shared, entry, &mut local, &problem(&refusal)).await;
         }
     };
-    let mut far = match reach(shared, entry, &local).await {
-        Some(Ok(far)) => far,
-        Some(Err(error)) => {
-            return answer(shared, entry, &mut local, &Problem::Unreachable(&error)).await;
+    let mut far = match reach_or_tell(shared, entry, &local, &first).await {
+        Reached::Starting(progress) => {
+            return answer(shared, entry, &mut local, &Problem::Starting(&progress)).await;
         }
-        None => return Ok(()),
+        Reached::Over(reached) => match reached {
+            Some(Ok(far)) => far,
+            Some(Err(error)) => {
+                return answer(shared, entry, &mut local, &Problem::Unreachable(&error)).await;
+            }
+            None => return Ok(()),
+        },
     };
     let moved = AtomicU64::new(0);
+    let shows_pages = wants_page(&first);
     far.write_all(&first).await?;
     far.flush().await?;
     count(&entry.up, &moved)(first.len());
@@ -67,7 +76,23 @@ pub(crate) async fn serve(
         };
         let reply = async {
             let mut first = vec![0; FIRST_READ];
-            let read = noted(shared, entry, from_far.read(&mut first).await);
+            let asked = async {
+                match shows_pages {
+                    true => starting(shared, entry).await,
+                    false => std::future::pending().await,
+                }
+            };
+            // A stream that lay ready has its app started only now.
+            let read = tokio::select! {
+                read = from_far.read(&mut first) => read,
+                progress = asked => {
+                    let page = rendered(shared, entry, &Problem::Starting(&progress));
+                    to_local.write_all(&page).await?;
+                    to_local.shutdown().await?;
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            };
+            let read = noted(shared, entry, read);
             if !matches!(read, Ok(1..)) {
                 // No byte of an answer has come, so a page can't be mistaken for a part of one.
                 let page = early(shared, entry, read.as_ref().err()).await;
@@ -92,6 +117,73 @@ pub(crate) async fn serve(
     };
     from_far.unsplit(to_far).end(entry).await;
     ended
+}
+
+/// What became of a request.
+enum Reached {
+    /// As [`reach`] has it.
+    Over(Option<Result<Far, DialError>>),
+    /// The app is on its way; the browser asks again.
+    Starting(Progress),
+}
+
+/// Reaches the app; a browser that wants a page learns soon how far the app is, where that can be
+/// told. What was begun for it goes on at the far end.
+async fn reach_or_tell(
+    shared: &Arc<Shared>,
+    entry: &Arc<Entry>,
+    local: &TcpStream,
+    request: &[u8],
+) -> Reached {
+    let reaching = reach(shared, entry, local);
+    if !wants_page(request) {
+        return Reached::Over(reaching.await);
+    }
+    tokio::select! {
+        reached = reaching => Reached::Over(reached),
+        progress = starting(shared, entry) => Reached::Starting(progress),
+    }
+}
+
+/// Completes when the app is known to be on its way and not there soon.
+async fn starting(shared: &Shared, entry: &Entry) -> Progress {
+    let mut pause = shared.options.soon;
+    loop {
+        tokio::time::sleep(pause).await;
+        if let Some(mut progress) = shared.dial.progress(&entry.target).await {
+            if entry.public.is_some() {
+                // What an app prints is for its owner.
+                progress.lines.clear();
+            }
+            return progress;
+        }
+        // It runs, and is slow to answer.
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Whether a request is a browser's for a page that it will show (Fetch Metadata, else by what it
+/// accepts): a script that asks for data can do nothing with another page.
+fn wants_page(request: &[u8]) -> bool {
+    let mut headers = [httparse::EMPTY_HEADER; 100];
+    let mut parsed = httparse::Request::new(&mut headers);
+    if parsed.parse(request).is_err() || parsed.method != Some("GET") {
+        return false;
+    }
+    let header = |name: &str| {
+        let found = parsed
+            .headers
+            .iter()
+            .find(|it| it.name.eq_ignore_ascii_case(name));
+        found.map(|it| String::from_utf8_lossy(it.value).to_ascii_lowercase())
+    };
+    match header("sec-fetch-mode") {
+        Some(mode) => mode == "navigate",
+        None => {
+            header("upgrade").is_none()
+                && header("accept").is_some_and(|accepted| accepted.contains("text/html"))
+        }
+    }
 }
 
 /// The page for a connection that ended before its answer began.

@@ -434,3 +434,24 @@ async fn who_asks_for_the_same_gets_the_same_and_a_secret_is_never_left_out() {
     let cookie = let_in.headers()["set-cookie"].to_str().unwrap();
     assert!(cookie.starts_with(&format!("gangway-{}=", mine.local_port)));
 }
+
+#[tokio::test]
+async fn a_logout_ends_connections_and_leaves_the_tunnel() {
+    let tunnels = tunnels(Direct::to(echo().await));
+    let tunnel = tunnels.open(request(Protocol::Tcp)).await.unwrap();
+    let mut open = connect(&tunnel).await;
+    open.write_all(b"hello").await.unwrap();
+    let mut said = [0; 5];
+    open.read_exact(&mut said).await.unwrap();
+    tunnels.logged_out("another");
+    open.write_all(b"again").await.unwrap();
+    open.read_exact(&mut said).await.unwrap();
+    tunnels.logged_out("local");
+    let ended = open.read(&mut said).await;
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    // The far end decides who comes next.
+    let mut next = connect(&tunnel).await;
+    next.write_all(b"hello").await.unwrap();
+    next.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"hello");
+}

@@ -130,6 +130,8 @@ pub struct Socket<S> {
     /// Whether an empty frame is worth telling, and whether one came.
     waits: bool,
     nudged: bool,
+    /// What was sent with a ping whose answer somebody waits for.
+    question: Option<[u8; 4]>,
     keep_alive: Option<Alive>,
 }
 
@@ -178,6 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             heard_eof: false,
             waits: false,
             nudged: false,
+            question: None,
             keep_alive,
         }
     }
@@ -186,6 +189,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// A manager that waits for the first frame begins with it.
     pub fn nudge(&mut self) {
         self.put(Kind::Binary, &[]);
+    }
+
+    /// Asks whether the other end is there, while nothing is due from it; one round trip. `false`: it
+    /// is not, or something else came. A link that is gone without a word gives no answer at all.
+    pub async fn is_there(&mut self) -> bool {
+        let question: [u8; 4] = rand::random();
+        self.question = Some(question);
+        self.put(Kind::Ping, &question);
+        let flushed = std::future::poll_fn(|context| Pin::new(&mut *self).poll_flush(context));
+        if flushed.await.is_err() {
+            return false;
+        }
+        let mut byte = [0];
+        std::future::poll_fn(|context| {
+            let mut space = ReadBuf::new(&mut byte);
+            let read = ready!(self.poll_more(context, &mut space));
+            let only_answer = read.is_ok() && space.filled().is_empty() && !self.over;
+            Poll::Ready(only_answer && self.question.is_none())
+        })
+        .await
     }
 
     /// Makes the socket ready for another connection, where both ends have said that the last one

@@ -236,3 +236,25 @@ mod properties {
         }
     }
 }
+
+#[tokio::test]
+async fn an_end_that_waits_is_asked_whether_it_is_there() {
+    let (mut client, mut server) = pair(4000);
+    let (there, begun) = tokio::join!(client.is_there(), async {
+        let mut first = [0; 16];
+        let begun = tokio::time::timeout(Duration::from_millis(200), server.begun(&mut first));
+        begun.await.is_err()
+    });
+    assert!(there && begun, "a question is no beginning");
+    // It can still be used.
+    client.write_all(b"hello").await.unwrap();
+    client.flush().await.unwrap();
+    let mut heard = [0; 16];
+    assert_eq!(server.begun(&mut heard).await.unwrap(), Some(5));
+
+    // One that does not read says nothing; one that has gone is not there.
+    let asked = tokio::time::timeout(Duration::from_millis(200), client.is_there());
+    assert!(asked.await.is_err());
+    drop(server);
+    assert!(!client.is_there().await);
+}

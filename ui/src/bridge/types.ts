@@ -2,10 +2,12 @@
 import type { Commands, Streams } from './generated/commands';
 
 export type { Account } from './generated/Account';
+export type { AppProgress } from './generated/AppProgress';
 export type { AppState } from './generated/AppState';
 export type { Changed } from './generated/Changed';
 export type { Check } from './generated/Check';
 export type { EngineStatus } from './generated/EngineStatus';
+export type { FailedLaunch } from './generated/FailedLaunch';
 export type { FailureCode } from './generated/FailureCode';
 export type { FileEdit } from './generated/FileEdit';
 export type { FileEntry } from './generated/FileEntry';

@@ -1,4 +1,5 @@
 import { Alert, Button } from 'antd';
+import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { FailureBody } from '@/bridge';
 import { failureHint, failureText } from '@/i18n/failure';
@@ -10,6 +11,8 @@ interface Props {
   failure: FailureBody;
   onRetry?: () => void;
   onClose?: () => void;
+  /** What else can be done about it. */
+  actions?: ReactNode;
   testId?: string;
 }
 
@@ -20,7 +23,7 @@ function report(failure: FailureBody): string {
 }
 
 /** A refused call, in place: what happened, what to do, the code, a way to try again. */
-export function ErrorState({ failure, onRetry, onClose, testId }: Props) {
+export function ErrorState({ failure, onRetry, onClose, actions, testId }: Props) {
   const { t } = useTranslation();
   const hint = failureHint(failure);
   return (
@@ -46,6 +49,7 @@ export function ErrorState({ failure, onRetry, onClose, testId }: Props) {
                 {t('action.retry')}
               </Button>
             )}
+            {actions}
             <CopyButton text={report(failure)} label={t('error.copy')} />
           </div>
         </div>

@@ -1,6 +1,6 @@
 import { cleanup, fireEvent, screen } from '@testing-library/react';
 import { afterEach, expect, it } from 'vitest';
-import type { Tunnel } from '@/bridge';
+import type { FailedLaunch, Tunnel } from '@/bridge';
 import { answerWith, show } from '@/testing/program';
 import { TunnelList } from './TunnelList';
 
@@ -30,6 +30,20 @@ const tunnel: Tunnel = {
   guarded: true,
 };
 
+const failed: FailedLaunch = {
+  id: 'two',
+  profile: 'local',
+  session: '0190',
+  session_name: 'work',
+  app: 'tensorboard',
+  tunnel_id: null,
+  failed_at: '2026-11-22T00:00:00Z',
+  hop: 'app',
+  code: 'app_failed',
+  message: 'it did not start',
+  text: 'hop app failed after 3 ms',
+};
+
 it('names the manager, follows the counters and copies an address that opens', async () => {
   let looks = 0;
   const calls = answerWith({
@@ -40,6 +54,7 @@ it('names the manager, follows the counters and copies an address that opens', a
     'tunnel.address': () => ({
       url: 'http://jupyterlab.work.lab.localhost:20001/?gangway-ticket=x',
     }),
+    'tunnel.failures': () => ({ launches: [] }),
     'tunnel.at_login': () => ({ supported: false, wanted: null, entry: '', state: 'absent' }),
   });
   let copied = '';
@@ -57,4 +72,31 @@ it('names the manager, follows the counters and copies an address that opens', a
   fireEvent.click(screen.getByRole('button', { name: 'Copy' }));
   await expect.poll(() => copied).toContain('gangway-ticket=');
   expect(calls).toContainEqual({ name: 'tunnel.address', payload: { id: 'one' } });
+});
+
+it('shows what failed when no tunnel is open any more, to be copied and forgotten', async () => {
+  let launches: FailedLaunch[] = [failed];
+  answerWith({
+    'tunnel.list': () => ({ tunnels: [] }),
+    'tunnel.failures': () => ({ launches }),
+    'tunnel.forget_failures': () => {
+      launches = [];
+      return { launches };
+    },
+  });
+  let copied = '';
+  Object.defineProperty(navigator, 'clipboard', {
+    configurable: true,
+    value: {
+      writeText: async (text: string) => {
+        copied = text;
+      },
+    },
+  });
+  await show(<TunnelList />);
+  await screen.findByText(/tensorboard · work/);
+  fireEvent.click(screen.getByRole('button', { name: 'Copy the report' }));
+  await expect.poll(() => copied).toBe(failed.text);
+  fireEvent.click(screen.getByRole('button', { name: 'Forget' }));
+  await expect.poll(() => screen.queryByText(/tensorboard · work/)).toBeNull();
 });

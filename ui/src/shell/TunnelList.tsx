@@ -10,13 +10,14 @@ import { failureText } from '@/i18n/failure';
 import { IconButton, useToast } from '@/kit';
 import { copyText } from '@/kit/copyText';
 import { AtLoginOffer } from './AtLoginOffer';
+import { FailedLaunches } from './FailedLaunches';
 import styles from './shell.module.css';
 
 const LOOK_MS = 1_000;
 /** The profile of the engine on this computer. */
 const LOCAL_PROFILE = 'local';
 
-/** Every open tunnel with its port and what goes through it now; open, copy, close. */
+/** Every open tunnel with its port and what goes through it now; open, copy, close. Below, what failed. */
 export function TunnelList() {
   const { t } = useTranslation();
   const toast = useToast();
@@ -24,20 +25,26 @@ export function TunnelList() {
   // Counters change without notice.
   const list = useCall('tunnel.list', {}, { refetchInterval: LOOK_MS });
   const tunnels = (list.data?.tunnels ?? []).filter((tunnel) => tunnel.state !== 'closed');
-  if (tunnels.length === 0) return <p className="muted">{t('tunnels.empty')}</p>;
   return (
     <div className={styles.tunnels}>
-      {tunnels.map((tunnel) => (
-        <TunnelRow key={tunnel.id} tunnel={tunnel} />
-      ))}
-      <Button
-        size="small"
-        onClick={() => closeAll.mutate({}, { onError: toast.failed })}
-        loading={closeAll.isPending}
-      >
-        {t('tunnels.close_all')}
-      </Button>
-      <AtLoginOffer />
+      {tunnels.length === 0 ? (
+        <p className="muted">{t('tunnels.empty')}</p>
+      ) : (
+        <>
+          {tunnels.map((tunnel) => (
+            <TunnelRow key={tunnel.id} tunnel={tunnel} />
+          ))}
+          <Button
+            size="small"
+            onClick={() => closeAll.mutate({}, { onError: toast.failed })}
+            loading={closeAll.isPending}
+          >
+            {t('tunnels.close_all')}
+          </Button>
+          <AtLoginOffer />
+        </>
+      )}
+      <FailedLaunches />
     </div>
   );
 }

@@ -14,14 +14,14 @@ use tokio::net::TcpListener;
 use crate::address::{near, serve};
 
 const ROOT: &str = r#"{"version": "v9.20250722", "manager": "26.9.6"}"#;
-const ID: &str = "db34d72a-9a0f-4228-84b5-704a2fe45d55";
+pub(crate) const ID: &str = "db34d72a-9a0f-4228-84b5-704a2fe45d55";
 /// What the manager answers to an upgrade that a gateway has made an ordinary request of.
-const NO_UPGRADE: &str = r#"{"type":"https://api.backend.ai/probs/generic-bad-request","title":"Bad request.","error_code":"backendai_generic_bad-request"}"#;
+pub(crate) const NO_UPGRADE: &str = r#"{"type":"https://api.backend.ai/probs/generic-bad-request","title":"Bad request.","error_code":"backendai_generic_bad-request"}"#;
 const NO_SERVICE: &str = r#"{"type":"https://api.backend.ai/probs/object-not-found","title":"No such app service.","error_code":"backendai_read_not-found","msg":"second-run:sshd"}"#;
 const NO_PROXY: &str = r#"{"type":"https://api.backend.ai/probs/service-unavailable","title":"Service unavailable.","msg":"No coordinator configured for this resource group"}"#;
 
 /// What was asked for, without the root.
-type Asked = Arc<Mutex<Vec<String>>>;
+pub(crate) type Asked = Arc<Mutex<Vec<String>>>;
 
 /// The rest of a manager and of its app proxy, whose TCP worker leads to `gateway`.
 fn answer(asked: &Asked, request: &Request, gateway: &str) -> (StatusCode, String) {
@@ -63,6 +63,11 @@ fn answer(asked: &Asked, request: &Request, gateway: &str) -> (StatusCode, Strin
 
 /// A service that says hello and sends back what it hears.
 async fn service() -> String {
+    format!("tcp%3A%2F%2F127.0.0.1%3A{}", service_port().await)
+}
+
+/// The port of one.
+pub(crate) async fn service_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -73,10 +78,13 @@ async fn service() -> String {
             stream.write_all(&heard).await.unwrap();
         }
     });
-    format!("tcp%3A%2F%2F127.0.0.1%3A{port}")
+    port
 }
 
-async fn manager(stream: axum::routing::MethodRouter, gateway: String) -> (Client, Asked) {
+pub(crate) async fn manager(
+    stream: axum::routing::MethodRouter,
+    gateway: String,
+) -> (Client, Asked) {
     let asked = Asked::default();
     let seen = asked.clone();
     let router = Router::new()
@@ -90,7 +98,7 @@ async fn connect(client: &Client, session: &str) -> Result<ServiceStream, client
     client.connect_service(session, "sshd", &options).await
 }
 
-async fn talk(mut stream: ServiceStream) -> String {
+pub(crate) async fn talk(mut stream: ServiceStream) -> String {
     stream.write_all(b"world").await.unwrap();
     stream.flush().await.unwrap();
     let mut said = String::new();

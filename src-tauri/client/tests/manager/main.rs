@@ -9,6 +9,7 @@ mod discover;
 mod errors;
 mod events;
 mod network;
+mod proxies;
 mod real;
 mod retry;
 mod secrets;

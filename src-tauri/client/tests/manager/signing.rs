@@ -77,6 +77,7 @@ async fn every_kind_of_request_is_believed() {
             "/session/s/rename",
         );
         let options = StartOptions {
+            limit: None,
             port: Some(2200),
             ..StartOptions::default()
         };

@@ -222,6 +222,7 @@ impl From<Failure> for tunnel::DialError {
             Code::ManagerUnreachable | Code::EngineNotRunning | Code::CertificateUntrusted => {
                 Stage::Network
             }
+            Code::PortBusy | Code::InvalidInput => Stage::Local,
             Code::NotLoggedIn
             | Code::LoginExpired
             | Code::LoggedInElsewhere
@@ -237,21 +238,32 @@ impl From<Failure> for tunnel::DialError {
             | Code::SessionNotReady
             | Code::SessionTimeout
             | Code::SessionEnded => Stage::Session,
-            Code::AppNotFound | Code::AppMissing | Code::AppFailed => Stage::App,
+            Code::AppNotFound | Code::AppMissing | Code::AppFailed | Code::AppTimeout => Stage::App,
             _ => Stage::Manager,
         };
         Self {
             stage,
             code: failure.code.key(),
-            detail: failure
-                .details
-                .as_ref()
-                .and_then(|details| Some(details.get("msg")?.as_str()?.to_owned())),
+            detail: failure.details.as_ref().and_then(said_by_manager),
             // The tunnel goes on as soon as somebody has logged in again.
             retry: failure.retryable || failure.code.waits_for_login(),
             message: failure.message,
         }
     }
+}
+
+/// Status, kind and words of a manager's refusal, on one line.
+fn said_by_manager(details: &serde_json::Value) -> Option<String> {
+    let text = |key: &str| details.get(key).and_then(serde_json::Value::as_str);
+    let status = details.get("status").and_then(serde_json::Value::as_u64);
+    let parts = [
+        status.map(|status| format!("status {status}")),
+        text("error_code").map(str::to_owned),
+        text("msg").map(str::to_owned),
+        text("detail").map(str::to_owned),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 impl From<proxy::StartError> for Failure {

@@ -16,7 +16,7 @@ impl From<client::Error> for Failure {
             } => manager(status, problem),
             E::Address { .. } => Self::new(Code::InvalidInput, &error)
                 .hint("an address looks like https://manager.example.com"),
-            E::Unreachable { .. } => Self::caused(Code::ManagerUnreachable, &error),
+            E::Unreachable { .. } => unreachable(&error),
             E::Silent { .. } => Self::new(Code::ManagerUnreachable, &error),
             E::NotManager { .. } => Self::new(Code::NotAManager, &error),
             E::WrongScheme { speaks, .. } => Self::new(Code::WrongScheme, &error)
@@ -36,6 +36,19 @@ impl From<client::Error> for Failure {
             E::Engine(ref error) => engine(error),
         };
         with_usual_hint(failure)
+    }
+}
+
+fn unreachable(error: &client::Error) -> Failure {
+    let failure = Failure::caused(Code::ManagerUnreachable, error);
+    // The words of the library that asks the proxy, and ours.
+    let says = |part: &str| failure.message.contains(part);
+    match says("proxy authorization required") || says("SOCKS error") {
+        true => failure.hint(
+            "the proxy refused: write its name and password into the settings \
+             (http://NAME:PASSWORD@proxy:3128)",
+        ),
+        false => failure,
     }
 }
 

@@ -3,31 +3,48 @@
 use client::Client;
 use client::protocol::api::gangway::{AppPresence, capability};
 use client::protocol::service_port::ServiceProtocol;
-use tunnel::{LocalPort, Protocol, Request, Secret, Service};
+use tunnel::{LocalPort, Protocol, Request, Secret, Stage};
 
 use super::{browser_url, no_such_app, pool, preferred_port, protocol, services, target};
+use crate::app_launch::service;
 use crate::context::Context;
+use crate::failed_launch::Trace;
 use crate::session::find_running;
 use crate::types::{AppOpen, Failure, FailureCode, OpenedApp};
 
 pub(crate) async fn open(context: &Context, request: AppOpen) -> Result<OpenedApp, Failure> {
+    let profile = context.profile_name()?;
+    let mut trace = Trace::begin(profile, &request.session, service(&request));
+    match steps(context, request, &mut trace).await {
+        Ok(opened) => Ok(opened),
+        Err(failure) => Err(trace.keep(context, failure).await),
+    }
+}
+
+async fn steps(
+    context: &Context,
+    request: AppOpen,
+    trace: &mut Trace,
+) -> Result<OpenedApp, Failure> {
     let proxy = context.proxy()?;
     let profile = context.profile_name()?;
-    let client = context.client_of(&profile).await?;
-    let row = find_running(&client, &request.session).await?;
-    let ports = services(&row);
-    let found = ports
-        .iter()
-        .find(|port| port.name == request.app)
-        .ok_or_else(|| no_such_app(&row, &request.app))?;
+    let asked = context.client_of(&profile);
+    let client = trace
+        .hop(Stage::Network, "the manager answers", asked)
+        .await?;
+    let asked = find_running(&client, &request.session);
+    let row = trace.hop(Stage::Session, "the session runs", asked).await?;
     let id = row.session_id.to_string();
-    check_presence(&client, &id, &request.app).await?;
-    let service = Service::App {
-        name: request.app.clone(),
-        port: None,
-        arguments: request.arguments,
-        envs: request.envs,
+    trace.leads_to(&id, &row.name);
+    let ports = services(&row);
+    let found = async {
+        let found = ports.iter().find(|port| port.name == request.app);
+        let found = found.ok_or_else(|| no_such_app(&row, &request.app))?;
+        check_presence(&client, &id, &request.app).await?;
+        Ok(found)
     };
+    let found = trace.hop(Stage::App, "the app is there", found).await?;
+    let service = service(&request);
     // A port that was asked for is that port, or the reason why not.
     let local_port = match request.port {
         Some(port) => LocalPort::Fixed(port),
@@ -41,11 +58,14 @@ pub(crate) async fn open(context: &Context, request: AppOpen) -> Result<OpenedAp
     let mut wanted = Request::new(target(profile, &row, service), protocol);
     // The first connection starts the app: what is wrong with it is better said now than on its
     // page.
-    proxy.tunnels().reaches(&wanted.target).await?;
+    let reached = async { Ok(proxy.tunnels().reaches(&wanted.target).await?) };
+    trace.hop(Stage::App, "the app answers", reached).await?;
     wanted.local_port = local_port;
     wanted.secret = (request.guarded && protocol == Protocol::Http).then(Secret::random);
     proxy.tunnels().set_pool(pool(context)?);
-    let opened = proxy.open_tunnel(wanted).await?;
+    let opened = async { Ok(proxy.open_tunnel(wanted).await?) };
+    let done = "a port of this computer leads to the app";
+    let opened = trace.hop(Stage::Local, done, opened).await?;
     Ok(OpenedApp {
         browser_url: browser_url(&proxy, &opened),
         url: opened
@@ -58,7 +78,11 @@ pub(crate) async fn open(context: &Context, request: AppOpen) -> Result<OpenedAp
     })
 }
 
-async fn check_presence(client: &Client, session: &str, app: &str) -> Result<(), Failure> {
+pub(crate) async fn check_presence(
+    client: &Client,
+    session: &str,
+    app: &str,
+) -> Result<(), Failure> {
     if !client.has(capability::APP_STATE).await? {
         return Ok(());
     }

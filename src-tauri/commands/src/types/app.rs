@@ -97,6 +97,61 @@ pub struct AppOpen {
     pub guarded: bool,
 }
 
+/// What an app waits for that is being opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum AppStage {
+    /// The manager's answer.
+    Manager,
+    /// The steps before its process.
+    Starting,
+    /// Its port, which does not answer yet.
+    Port,
+    /// The connection to it.
+    Connecting,
+}
+
+/// How far an app is that is being opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum AppProgress {
+    /// On its way.
+    Stage {
+        /// What it waits for.
+        stage: AppStage,
+        /// Milliseconds so far.
+        elapsed_ms: u64,
+        /// Milliseconds that it may take.
+        limit_ms: u64,
+        /// The last lines that it printed, where the manager tells.
+        lines: Vec<String>,
+    },
+    /// It can be reached; the last message.
+    Opened(OpenedApp),
+}
+
+/// Opens an app and tells how far that is.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[ts(optional_fields = nullable)]
+pub struct AppLaunch {
+    /// As for `app.open`.
+    #[serde(flatten)]
+    #[ts(flatten)]
+    pub open: AppOpen,
+    /// Seconds that the app may take until it answers; as the settings say when absent.
+    #[serde(default)]
+    pub limit_s: Option<u32>,
+}
+
+/// Names one app.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct AppRef {
+    /// The session.
+    pub session: String,
+    /// Name of the app.
+    pub app: String,
+}
+
 /// An app that can be reached now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct OpenedApp {

@@ -59,6 +59,8 @@ pub enum FailureCode {
     AppMissing,
     /// The app did not start.
     AppFailed,
+    /// The app has taken longer to start than it may.
+    AppTimeout,
     /// The manager knows no such image.
     ImageNotFound,
     /// There is no such data folder.

@@ -44,3 +44,30 @@ pub struct SshKeypairUse {
     /// The private key's file (`~/.ssh/id_ed25519`). It is sent to the manager.
     pub file: String,
 }
+
+/// An editor that works inside a session over its SSH server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Editor {
+    /// As for `host.open_editor`.
+    pub id: String,
+    /// Its own name.
+    pub title: String,
+    /// Whether this computer has it.
+    pub installed: bool,
+}
+
+/// The editors that are known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct EditorList {
+    /// The likeliest first.
+    pub editors: Vec<Editor>,
+}
+
+/// Opens a session in an editor of this computer.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct OpenEditor {
+    /// The session.
+    pub session: String,
+    /// Id of the editor.
+    pub editor: String,
+}

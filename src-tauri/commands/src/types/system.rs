@@ -1,10 +1,12 @@
 //! This computer: the program, its paths, the engine, checks, settings, events.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use super::Place;
+use super::{KeychainKind, Place};
 
 /// What this program is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -150,10 +152,18 @@ pub struct Settings {
     /// Local ports that tunnels may take (`20000-29999, 31000`); the usual ones when absent.
     pub port_pool: Option<String>,
     /// Proxy through which other managers are reached (`http://proxy:3128`,
-    /// `socks5h://proxy:1080`); as the system says when absent.
+    /// `socks5h://proxy:1080`); as the system says when absent. A password in it goes into the
+    /// keychain when this is set, and is never shown.
     pub proxy: Option<String>,
+    /// Where the proxy's password is kept, if it has one. Found out by itself.
+    pub proxy_keychain: Option<KeychainKind>,
+    /// Hosts that are reached without the proxy (`lab.example, 10.0.0.0/8`); as `NO_PROXY` says
+    /// when absent.
+    pub no_proxy: Option<String>,
     /// File of certificates (PEM) that are trusted beside the system's.
     pub ca_file: Option<String>,
+    /// Seconds that an app may take to start, by its name; the others take at most 60.
+    pub start_limits: BTreeMap<String, u32>,
     /// Look for a newer version by itself.
     pub check_updates: bool,
     /// Places that the file panes offer.
@@ -170,6 +180,9 @@ pub struct NetworkTest {
     /// As in the settings.
     #[serde(default)]
     pub proxy: Option<String>,
+    /// As in the settings.
+    #[serde(default)]
+    pub no_proxy: Option<String>,
     /// As in the settings.
     #[serde(default)]
     pub ca_file: Option<String>,
@@ -197,7 +210,10 @@ impl Default for Settings {
             preferred_ssh_port: None,
             port_pool: None,
             proxy: None,
+            proxy_keychain: None,
+            no_proxy: None,
             ca_file: None,
+            start_limits: BTreeMap::new(),
             check_updates: true,
             bookmarks: Vec::new(),
         }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use super::Failure;
+use super::{Failure, FailureCode};
 
 /// How a tunnel is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -157,6 +157,41 @@ pub struct TunnelAddress {
 pub struct TunnelReport {
     /// Hops, times and codes, without secrets.
     pub text: String,
+}
+
+/// A launch of an app, or a connection through a tunnel, that came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct FailedLaunch {
+    /// Its id, as for `tunnel.report`.
+    pub id: String,
+    /// The profile in which it was tried.
+    pub profile: String,
+    /// The session's id, or what it was called where it was not found.
+    pub session: String,
+    /// Name of the session.
+    pub session_name: String,
+    /// The app, or the port.
+    pub app: String,
+    /// The tunnel through which it was tried.
+    pub tunnel_id: Option<String>,
+    /// When it failed for the last time.
+    #[ts(type = "string")]
+    pub failed_at: Timestamp,
+    /// Which hop failed: `local`, `network`, `login`, `manager`, `session`, `app`.
+    pub hop: String,
+    /// Why.
+    pub code: FailureCode,
+    /// The same in one English sentence.
+    pub message: String,
+    /// Hops, times and codes, without secrets: to be given to somebody who can help.
+    pub text: String,
+}
+
+/// Failed launches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct FailedLaunchList {
+    /// The newest first.
+    pub launches: Vec<FailedLaunch>,
 }
 
 /// A port on which something listens inside a session.

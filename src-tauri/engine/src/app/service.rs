@@ -57,8 +57,18 @@ impl Wish {
         Ok(Self {
             app,
             port,
-            options: ServiceOptions { arguments, envs },
+            options: ServiceOptions {
+                arguments,
+                envs,
+                limit_s: None,
+            },
         })
+    }
+
+    /// The same with so many seconds for the app's start.
+    pub(crate) fn within(mut self, limit_s: Option<u32>) -> Self {
+        self.options.limit_s = limit_s;
+        self
     }
 }
 

@@ -8,13 +8,14 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::StreamExt;
 use protocol::api::gangway::{
-    Install, InstallDone, InstallLine, Notice, Save, Saved, SshInfo, Stats, Unsaved, UnsavedFile,
+    Install, InstallDone, InstallLine, Notice, Save, Saved, SshInfo, StartProgress, Stats, Unsaved,
+    UnsavedFile,
 };
 use runtime::{AppState, InstallEvent};
 use serde_json::json;
 
 use super::extract::Body;
-use crate::app::{notice, session, session_home, session_save};
+use crate::app::{notice, service, session, session_home, session_save};
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::state::App;
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/gangway/session/{s}/ssh", get(ssh))
         .route("/gangway/session/{s}/apps", get(apps))
+        .route("/gangway/session/{s}/apps/{name}/start", get(starting))
         .route("/gangway/session/{s}/install", post(install))
         .route("/gangway/session/{s}/unsaved", get(unsaved))
         .route("/gangway/session/{s}/save", post(save))
@@ -60,6 +62,21 @@ async fn apps(
     let kernel = session::main_kernel(&app, &found, &kernels)?;
     kernel
         .apps()
+        .await
+        .map(Json)
+        .map_err(session::runtime_problem)
+}
+
+async fn starting(
+    State(app): State<App>,
+    caller: Caller,
+    Path((reference, name)): Path<(String, String)>,
+) -> Result<Json<Option<StartProgress>>, Problem> {
+    let (found, kernels) = session::find(&app, &caller, &reference, None).await?;
+    let service = service::find(&found, &kernels, &name)?;
+    let kernel = session::main_kernel(&app, &found, &kernels)?;
+    kernel
+        .start_progress(&service.name)
         .await
         .map(Json)
         .map_err(session::runtime_problem)

@@ -49,6 +49,9 @@ struct Query {
     envs: Option<String>,
     #[serde(default)]
     arguments: Option<String>,
+    /// Our own: seconds that the app's start may take.
+    #[serde(default)]
+    start_limit: Option<u32>,
     /// Our own: connect when the first frame arrives.
     #[serde(default)]
     hold: Option<u8>,
@@ -72,7 +75,8 @@ async fn open(
         query.port,
         query.envs.as_deref(),
         query.arguments.as_deref(),
-    )?;
+    )?
+    .within(query.start_limit);
     let started = service::start(&app, &found, &kernels, &wish).await?;
     let hold = query.hold == Some(1);
     tokio::spawn(async move {

@@ -12,7 +12,7 @@ use futures_util::stream::BoxStream;
 use runtime::{
     AppState, Changes, Execute, Exit, FileEntry, Gpu, InstallEvent, Kernel, KernelId, KernelSpec,
     LogFollower, Metric, Node, Notice, OpenMode, Output, Owner, Runtime, RuntimeError, Saved,
-    ServiceAnswer, ServiceOptions, SshInfo, Swept, Trees, Unsaved,
+    ServiceAnswer, ServiceOptions, SshInfo, StartProgress, Swept, Trees, Unsaved,
 };
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -196,6 +196,10 @@ impl Kernel for Puppet {
     }
 
     async fn start_service(&self, _: &str, _: ServiceOptions) -> Answer<ServiceAnswer> {
+        no()
+    }
+
+    async fn start_progress(&self, _: &str) -> Answer<Option<StartProgress>> {
         no()
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use crate::runner::{LONGEST_START, StartProgress, StartStage};
 use crate::service_port::ServiceProtocol;
 
 /// Names in [`crate::api::auth::Extensions::capabilities`].
@@ -40,8 +41,10 @@ pub mod capability {
     pub const SHELLS: &str = "shells";
     /// A session's log as it is written.
     pub const LOG_STREAM: &str = "log-stream";
+    /// `start_limit` at a service's stream, and how far its start is.
+    pub const START_PROGRESS: &str = "start-progress";
     /// All of them.
-    pub const ALL: [&str; 14] = [
+    pub const ALL: [&str; 15] = [
         LOCAL_LOGIN,
         SSH_INFO,
         APP_STATE,
@@ -56,6 +59,7 @@ pub mod capability {
         ANY_PORT,
         SHELLS,
         LOG_STREAM,
+        START_PROGRESS,
     ];
 }
 

@@ -87,6 +87,9 @@ async fn answer(mut stream: UnixStream, session: Arc<Session>, request: Request)
         Request::StartService { name, options } => Ok(Answer::Service(
             session.services.start(&session, &name, options).await,
         )),
+        Request::StartProgress { name } => Ok(Answer::StartProgress {
+            progress: session.services.progress(&name),
+        }),
         Request::ShutdownService { name } => session.services.stop(&name).map(|()| Answer::Done),
         Request::Apps => Ok(Answer::Apps {
             apps: apps::states(&session),

@@ -90,7 +90,7 @@ async fn finish(session: &Session, mut started: Started) -> i32 {
         .map(|pipe| pipe::Receiver::from_owned_fd(pipe.into()));
     let copy = async |stream: Option<std::io::Result<pipe::Receiver>>| {
         if let Some(Ok(stream)) = stream {
-            session.journal.drain(stream).await;
+            session.journal.drain(stream, |_| {}).await;
         }
     };
     let ended = async {

@@ -46,11 +46,12 @@ impl Journal {
         }
     }
 
-    /// Copies all that a stream says into the log.
-    pub(super) async fn drain(&self, mut from: impl AsyncRead + Unpin) {
+    /// Copies all that a stream says into the log, and shows it to `also`.
+    pub(super) async fn drain(&self, mut from: impl AsyncRead + Unpin, also: impl Fn(&[u8])) {
         let mut buffer = vec![0; 16 << 10];
         while let Ok(read @ 1..) = from.read(&mut buffer).await {
             self.write(&buffer[..read]);
+            also(&buffer[..read]);
         }
     }
 }

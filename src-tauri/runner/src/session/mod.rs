@@ -17,7 +17,9 @@ mod notices;
 mod pty;
 mod services;
 mod shell;
+mod starting;
 mod stats;
+mod tail;
 mod terminal;
 
 use std::{

@@ -12,7 +12,10 @@ use nix::{
     unistd::Pid,
 };
 use protocol::{
-    runner::{ArgumentValue, Fault, FaultKind, ServiceAnswer, ServiceOptions, launch::RunnerPlan},
+    runner::{
+        ArgumentValue, Fault, FaultKind, LONGEST_START, ServiceAnswer, ServiceOptions,
+        StartProgress, launch::RunnerPlan,
+    },
     service_port::{ServicePort, ServiceProtocol},
 };
 use tokio::net::{TcpStream, unix::pipe};
@@ -22,10 +25,14 @@ use super::{
     apps::{self, CommandLine, Definition},
     children::Children,
     definition::{self, Values},
+    starting::Start,
 };
 
-/// How long a service may take until its port answers (protocol page "Kernel runner" §5.3).
+/// How long a service may take until its port answers, where nobody wants to wait longer (protocol
+/// page "Kernel runner" §5.3).
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(30);
+/// A start that nobody waits for any more is over by then.
+const LATE: Duration = Duration::from_secs(2);
 /// Pause between two looks at the port.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -33,8 +40,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(super) struct Services {
     ports: HashMap<String, ServicePort>,
     running: Mutex<HashMap<String, Pid>>,
-    /// One start at a time for each name: a double click must not start two.
-    starting: HashMap<String, tokio::sync::Mutex<()>>,
+    /// One start at a time for each name: a double click must not start two. The last one stays
+    /// when it has failed, for what it said.
+    starts: Mutex<HashMap<String, Arc<Start>>>,
 }
 
 impl Services {
@@ -45,13 +53,14 @@ impl Services {
             .map(|port| (port.name.clone(), port.clone()))
             .collect();
         Self {
-            starting: ports
-                .keys()
-                .map(|name| (name.clone(), tokio::sync::Mutex::default()))
-                .collect(),
             ports,
             running: Mutex::default(),
+            starts: Mutex::default(),
         }
+    }
+
+    fn starts(&self) -> MutexGuard<'_, HashMap<String, Arc<Start>>> {
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<String, Pid>> {
@@ -63,7 +72,14 @@ impl Services {
         self.running().contains_key(name)
     }
 
-    /// Starts a service, unless it runs.
+    /// How far a service is that is being started, or was to no avail.
+    pub(super) fn progress(&self, name: &str) -> Option<StartProgress> {
+        let start = self.starts().get(name).cloned();
+        start.map(|start| start.progress())
+    }
+
+    /// Starts a service, unless it runs. Whoever asks while it is on its way waits for the same
+    /// start, which goes on for as long as anybody wants to wait.
     pub(super) async fn start(
         &self,
         session: &Arc<Session>,
@@ -73,16 +89,15 @@ impl Services {
         if matches!(name, "sshd" | "ttyd") {
             return ServiceAnswer::Running;
         }
-        let (Some(port), Some(turn)) = (self.ports.get(name), self.starting.get(name)) else {
+        let Some(port) = self.ports.get(name) else {
             return failed(format!("unsupported service: {name}"));
         };
         if port.protocol == ServiceProtocol::Preopen {
             return ServiceAnswer::Started;
         }
-        let _turn = turn.lock().await;
-        if self.is_running(name) {
-            return ServiceAnswer::Running;
-        }
+        let limit = options.limit_s.map_or(LAUNCH_TIMEOUT, |seconds| {
+            Duration::from_secs(seconds.into()).min(LONGEST_START)
+        });
         let definition = match apps::definition(name) {
             Ok(Some(definition)) => definition,
             Ok(None) => return failed(format!("unsupported service: {name}")),
@@ -91,18 +106,42 @@ impl Services {
         if definition.noop {
             return ServiceAnswer::Started;
         }
-        match self.launch(session, port, &definition, &options).await {
-            Ok(()) => ServiceAnswer::Started,
+        let (start, first) = {
+            let mut starts = self.starts();
+            if self.is_running(name) {
+                return ServiceAnswer::Running;
+            }
+            match starts.get(name).filter(|start| !start.is_over()) {
+                Some(start) => {
+                    start.extend(limit);
+                    (start.clone(), false)
+                }
+                None => {
+                    let start = Arc::new(Start::new(limit));
+                    starts.insert(name.to_owned(), start.clone());
+                    let (session, port) = (session.clone(), port.clone());
+                    tokio::spawn(launch(session, port, definition, options, start.clone()));
+                    (start, true)
+                }
+            }
+        };
+        // Others may wait for longer.
+        let outcome = tokio::time::timeout(limit + LATE, start.outcome()).await;
+        match outcome.unwrap_or_else(|_| Err(timed_out(name))) {
+            Ok(()) if first => ServiceAnswer::Started,
+            Ok(()) => ServiceAnswer::Running,
             Err(error) => failed(error),
         }
     }
 
-    /// Ends a service that was started.
+    /// Ends a service that was started, or is on its way.
     pub(super) fn stop(&self, name: &str) -> Result<(), Fault> {
-        match self.running().get(name) {
+        let running = self.running().get(name).copied();
+        let starting = || self.starts().get(name).and_then(|start| start.group());
+        match running.or_else(starting) {
             Some(group) => {
                 // It may have ended at this very moment.
-                let _ = killpg(*group, Signal::SIGTERM);
+                let _ = killpg(group, Signal::SIGTERM);
                 Ok(())
             }
             None => Err(Fault {
@@ -118,6 +157,7 @@ impl Services {
         port: &ServicePort,
         definition: &Definition,
         options: &ServiceOptions,
+        start: &Arc<Start>,
     ) -> Result<(), String> {
         let mut values = Values::new(port, session.environ.find("python3"));
         let mut environ = BTreeMap::new();
@@ -160,10 +200,15 @@ impl Services {
         for stream in streams.into_iter().flatten() {
             let stream =
                 pipe::Receiver::from_owned_fd(stream).map_err(|error| error.to_string())?;
-            let journal = session.journal.clone();
-            tokio::spawn(async move { journal.drain(stream).await });
+            let (journal, start) = (session.journal.clone(), start.clone());
+            tokio::spawn(async move {
+                let copied = |bytes: &[u8]| start.tail.push(bytes);
+                journal.drain(stream, copied).await;
+            });
         }
-        self.await_port(session, port, started, &program).await
+        start.runs_as(started.pid);
+        self.await_port(session, port, started, &program, start)
+            .await
     }
 
     async fn await_port(
@@ -172,6 +217,7 @@ impl Services {
         port: &ServicePort,
         started: super::children::Started,
         program: &str,
+        start: &Start,
     ) -> Result<(), String> {
         let name = port.name.clone();
         let group = started.pid;
@@ -184,10 +230,10 @@ impl Services {
         tokio::select! {
             () = answers => {}
             _ = &mut exit => return Err(format!("the process did not start properly: {program}")),
-            () = tokio::time::sleep(LAUNCH_TIMEOUT) => {
+            () = start.given_up() => {
                 // Nobody will use it any more.
                 let _ = killpg(group, Signal::SIGKILL);
-                return Err(format!("opening the service port timed out: {name}"));
+                return Err(timed_out(&name));
             }
         }
         self.running().insert(name.clone(), group);
@@ -199,6 +245,30 @@ impl Services {
         });
         Ok(())
     }
+}
+
+/// Brings a service up, for whoever waits now or comes meanwhile.
+async fn launch(
+    session: Arc<Session>,
+    port: ServicePort,
+    definition: Definition,
+    options: ServiceOptions,
+    start: Arc<Start>,
+) {
+    let services = &session.services;
+    let launched = services
+        .launch(&session, &port, &definition, &options, &start)
+        .await;
+    // Under the lock: whoever looks finds it on its way, running, or failed.
+    let mut starts = services.starts();
+    if launched.is_ok() {
+        starts.remove(&port.name);
+    }
+    start.end(launched);
+}
+
+fn timed_out(name: &str) -> String {
+    format!("opening the service port timed out: {name}")
 }
 
 fn failed(error: String) -> ServiceAnswer {

@@ -75,6 +75,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 Kind::Ping if self.unsent.len() < MOST_UNSENT => {
                     self.put(Kind::Pong, &payload);
                 }
+                Kind::Pong if self.question.is_some_and(|it| it[..] == payload[..]) => {
+                    self.question = None;
+                    return Ok(Step::Pause);
+                }
                 _ => {}
             }
         }

@@ -15,4 +15,8 @@ proxy?: string | null,
 /**
  * As in the settings.
  */
+no_proxy?: string | null, 
+/**
+ * As in the settings.
+ */
 ca_file?: string | null, };

@@ -2,13 +2,18 @@
 import type { Account } from "./Account";
 import type { AppInfo } from "./AppInfo";
 import type { AppInstall } from "./AppInstall";
+import type { AppLaunch } from "./AppLaunch";
 import type { AppList } from "./AppList";
 import type { AppOpen } from "./AppOpen";
+import type { AppProgress } from "./AppProgress";
+import type { AppRef } from "./AppRef";
 import type { Changed } from "./Changed";
 import type { CheckList } from "./CheckList";
+import type { EditorList } from "./EditorList";
 import type { EngineStatus } from "./EngineStatus";
 import type { EnvironmentList } from "./EnvironmentList";
 import type { ExecResult } from "./ExecResult";
+import type { FailedLaunchList } from "./FailedLaunchList";
 import type { FileEditList } from "./FileEditList";
 import type { FileEditRef } from "./FileEditRef";
 import type { FileEditResolve } from "./FileEditResolve";
@@ -53,6 +58,7 @@ import type { ManagerFound } from "./ManagerFound";
 import type { NetworkTest } from "./NetworkTest";
 import type { NetworkTested } from "./NetworkTested";
 import type { Nothing } from "./Nothing";
+import type { OpenEditor } from "./OpenEditor";
 import type { OpenUrl } from "./OpenUrl";
 import type { OpenedApp } from "./OpenedApp";
 import type { PathsShown } from "./PathsShown";
@@ -157,12 +163,15 @@ export interface Commands {
   "session.wait": { request: SessionWait; response: Session };
   "app.list": { request: SessionRef; response: AppList };
   "app.open": { request: AppOpen; response: OpenedApp };
+  "app.stop": { request: AppRef; response: Nothing };
   "tunnel.list": { request: Nothing; response: TunnelList };
   "tunnel.open": { request: TunnelOpen; response: Tunnel };
   "tunnel.close": { request: TunnelRef; response: Nothing };
   "tunnel.keep": { request: TunnelKeep; response: Tunnel };
   "tunnel.address": { request: TunnelRef; response: TunnelAddress };
   "tunnel.report": { request: TunnelRef; response: TunnelReport };
+  "tunnel.failures": { request: Nothing; response: FailedLaunchList };
+  "tunnel.forget_failures": { request: Nothing; response: FailedLaunchList };
   "tunnel.ports": { request: SessionRef; response: SessionPortList };
   "tunnel.close_all": { request: Nothing; response: Nothing };
   "tunnel.at_login": { request: Nothing; response: TunnelsAtLogin };
@@ -220,6 +229,8 @@ export interface Commands {
   "ssh.keypair": { request: Nothing; response: SshKeypair };
   "ssh.keypair_generate": { request: Nothing; response: SshKeypair };
   "ssh.keypair_use": { request: SshKeypairUse; response: SshKeypair };
+  "ssh.editors": { request: Nothing; response: EditorList };
+  "host.open_editor": { request: OpenEditor; response: Nothing };
   "host.open_vscode": { request: SessionRef; response: Nothing };
   "host.open_url": { request: OpenUrl; response: Nothing };
   "host.open_link": { request: OpenUrl; response: Nothing };
@@ -240,6 +251,7 @@ export interface Streams {
   "session.log_follow": { request: SessionRef; message: LogText };
   "file.search": { request: FileSearch; message: FilesFound };
   "app.install": { request: AppInstall; message: InstallProgress };
+  "app.launch": { request: AppLaunch; message: AppProgress };
   "image.pull": { request: ImageRef; message: TaskProgress };
   "image.import": { request: ImageImport; message: TaskProgress };
   "image.rescan": { request: ImageRescan; message: TaskProgress };
@@ -290,12 +302,15 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "session.wait": { effect: "read", tags: ["session"] },
   "app.list": { effect: "read", tags: ["session"] },
   "app.open": { effect: "change", tags: ["tunnel"] },
+  "app.stop": { effect: "change", tags: ["session"] },
   "tunnel.list": { effect: "read", tags: ["tunnel"] },
   "tunnel.open": { effect: "change", tags: ["tunnel"] },
   "tunnel.close": { effect: "change", tags: ["tunnel"] },
   "tunnel.keep": { effect: "change", tags: ["tunnel"] },
   "tunnel.address": { effect: "read", tags: [] },
   "tunnel.report": { effect: "read", tags: ["tunnel"] },
+  "tunnel.failures": { effect: "read", tags: ["tunnel"] },
+  "tunnel.forget_failures": { effect: "change", tags: ["tunnel"] },
   "tunnel.ports": { effect: "read", tags: ["tunnel"] },
   "tunnel.close_all": { effect: "change", tags: ["tunnel"] },
   "tunnel.at_login": { effect: "read", tags: ["tunnel"] },
@@ -353,6 +368,8 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "ssh.keypair": { effect: "read", tags: ["profile"] },
   "ssh.keypair_generate": { effect: "destroy", tags: ["profile"] },
   "ssh.keypair_use": { effect: "host", tags: ["profile"] },
+  "ssh.editors": { effect: "read", tags: ["settings"] },
+  "host.open_editor": { effect: "host", tags: [] },
   "host.open_vscode": { effect: "host", tags: [] },
   "host.open_url": { effect: "host", tags: [] },
   "host.open_link": { effect: "host", tags: [] },

@@ -15,9 +15,12 @@ import { type AppState, inWindow, type OpenedApp, type Session, toFailure } from
 import { openUrl } from '@/bridge/openUrl';
 import { useAction } from '@/bridge/query';
 import { CopyAddress } from '@/features/tunnel/CopyAddress';
+import { LaunchReport } from '@/features/tunnel/LaunchReport';
 import { ErrorState, useToast } from '@/kit';
 import { ids } from '@/testids';
+import { AppLines, StartLimit, StartProgress } from './StartProgress';
 import styles from './session.module.css';
+import { useLaunch } from './useLaunch';
 
 const ICONS: Record<string, LucideIcon> = {
   jupyterlab: NotebookText,
@@ -38,7 +41,8 @@ interface Props {
 export function AppCard({ app, session, busy, onInstall }: Props) {
   const { t } = useTranslation();
   const toast = useToast();
-  const open = useAction('app.open');
+  const launch = useLaunch(session.id, app.name);
+  const stop = useAction('app.stop');
   const page = app.protocol === 'http' || app.protocol === 'preopen';
   const Icon = ICONS[app.name] ?? (page ? AppWindow : Plug);
 
@@ -46,8 +50,13 @@ export function AppCard({ app, session, busy, onInstall }: Props) {
     if (page)
       openUrl(opened.browser_url ?? opened.url).catch((thrown) => toast.failed(toFailure(thrown)));
   };
-  const start = () =>
-    open.mutate({ session: session.id, app: app.name, guarded: true }, { onSuccess: show });
+  const start = (limit: number | null = null) => launch.start(limit, show);
+  const { opened, failure } = launch;
+  const end = () => {
+    launch.clear();
+    // One that has not got as far as a process has nothing to end.
+    stop.mutate({ session: session.id, app: app.name });
+  };
 
   return (
     <article className={styles.app} data-testid={ids.drawer.app(app.name)} data-state={app.state}>
@@ -74,41 +83,71 @@ export function AppCard({ app, session, busy, onInstall }: Props) {
           <Button
             size="small"
             icon={<ExternalLink size={13} />}
-            loading={open.isPending}
-            onClick={start}
+            loading={launch.running}
+            onClick={() => start()}
             data-testid={ids.drawer.appOpen(app.name)}
           >
             {page ? t('apps.open') : t('apps.connect')}
           </Button>
         )}
       </header>
-      {open.data && (
+      {launch.running && launch.progress && (
+        <StartProgress app={app.name} progress={launch.progress} onStop={end} />
+      )}
+      {opened && (
         <p className={styles.address}>
           {page && !inWindow() ? (
             <a
               className="truncate mono"
-              href={open.data.browser_url ?? open.data.url}
+              href={opened.browser_url ?? opened.url}
               target="_blank"
               rel="noreferrer"
             >
-              {open.data.url}
+              {opened.url}
             </a>
           ) : (
-            <code className="truncate">
-              {page ? open.data.url : `127.0.0.1:${open.data.local_port}`}
-            </code>
+            <code className="truncate">{page ? opened.url : `127.0.0.1:${opened.local_port}`}</code>
           )}
           <CopyAddress
             tunnel={{
-              id: open.data.tunnel_id,
-              url: page ? open.data.url : null,
+              id: opened.tunnel_id,
+              url: page ? opened.url : null,
               guarded: page,
-              local_port: open.data.local_port,
+              local_port: opened.local_port,
             }}
           />
         </p>
       )}
-      {open.error && <ErrorState failure={open.error} onRetry={start} onClose={open.reset} />}
+      {failure && (
+        <>
+          <ErrorState
+            failure={failure}
+            {...(failure.code === 'app_timeout' ? {} : { onRetry: () => start() })}
+            onClose={launch.clear}
+            actions={
+              <>
+                {failure.code === 'app_timeout' && (
+                  <>
+                    <Button
+                      size="small"
+                      onClick={() => start()}
+                      data-testid={ids.drawer.appWait(app.name)}
+                    >
+                      {t('apps.wait_longer')}
+                    </Button>
+                    <Button size="small" onClick={end}>
+                      {t('apps.stop')}
+                    </Button>
+                    <StartLimit app={app.name} />
+                  </>
+                )}
+                <LaunchReport failure={failure} />
+              </>
+            }
+          />
+          <AppLines app={app.name} lines={launch.lines} />
+        </>
+      )}
     </article>
   );
 }

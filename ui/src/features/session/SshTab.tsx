@@ -1,4 +1,4 @@
-import { Button, Skeleton, Space } from 'antd';
+import { Button, Dropdown, Skeleton, Space } from 'antd';
 import { CodeXml, SquareTerminal } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 import type { Session } from '@/bridge';
@@ -7,6 +7,9 @@ import { CopyButton, ErrorState, Facts, Section, useToast } from '@/kit';
 import { ids } from '@/testids';
 import styles from './session.module.css';
 
+/** Where none is there, its absence says what to install. */
+const USUAL_EDITOR = { id: 'code', title: 'VS Code' };
+
 /** How to reach the session with the computer's own ssh, scp, rsync and editors. */
 export function SshTab({ session }: { session: Session }) {
   const { t } = useTranslation();
@@ -14,13 +17,17 @@ export function SshTab({ session }: { session: Session }) {
   const query = useCall('ssh.info', { session: session.id });
   const config = useCall('ssh.config_status', {});
   const terminal = useAction('host.open_terminal');
-  const editor = useAction('host.open_vscode');
+  const editors = useCall('ssh.editors', {}).data?.editors ?? [];
+  const edit = useAction('host.open_editor');
   const install = useAction('ssh.config_install');
   if (query.error && !query.data) {
     return <ErrorState failure={query.error} onRetry={() => void query.refetch()} />;
   }
   const info = query.data;
   if (!info) return <Skeleton active />;
+  const first = editors.find(({ installed }) => installed) ?? USUAL_EDITOR;
+  const open = (id: string) =>
+    edit.mutate({ session: session.id, editor: id }, { onError: toast.failed });
   return (
     <>
       <Section
@@ -28,15 +35,26 @@ export function SshTab({ session }: { session: Session }) {
         text={t('ssh.command_text')}
         extra={
           <Space>
-            <Button
-              size="small"
-              icon={<CodeXml size={13} />}
+            <Dropdown
               disabled={!config.data?.installed}
-              onClick={() => editor.mutate({ session: session.id }, { onError: toast.failed })}
-              data-testid={ids.drawer.openVscode}
+              menu={{
+                items: editors.map(({ id, title, installed }) => ({
+                  key: id,
+                  disabled: !installed,
+                  label: installed ? title : t('ssh.not_installed', { editor: title }),
+                })),
+                onClick: ({ key }) => open(key),
+              }}
             >
-              {t('ssh.open_vscode')}
-            </Button>
+              <Button
+                size="small"
+                icon={<CodeXml size={13} />}
+                onClick={() => open(first.id)}
+                data-testid={ids.drawer.openVscode}
+              >
+                {t('ssh.open_in', { editor: first.title })}
+              </Button>
+            </Dropdown>
             <Button
               size="small"
               icon={<SquareTerminal size={13} />}

@@ -14,9 +14,9 @@ export function NetworkSection() {
   const [endpoint, setEndpoint] = useState('');
   const test = useAction('network.test');
   if (!settings) return null;
-  const { proxy, ca_file, port_pool } = settings;
+  const { proxy, proxy_keychain, no_proxy, ca_file, port_pool } = settings;
 
-  const field = (key: 'proxy' | 'ca_file' | 'port_pool', placeholder: string) => (
+  const field = (key: 'proxy' | 'no_proxy' | 'ca_file' | 'port_pool', placeholder: string) => (
     <Row label={t(`network.${key === 'port_pool' ? 'pool' : key}`)}>
       <Input
         key={settings[key]}
@@ -36,6 +36,8 @@ export function NetworkSection() {
     <Section title={t('network.title')} text={t('network.text')}>
       {field('port_pool', port_pool ?? '20000-29999')}
       {field('proxy', proxy ?? t('launch.automatic'))}
+      {proxy_keychain && <p className="muted">{t('network.password_kept')}</p>}
+      {field('no_proxy', no_proxy ?? t('launch.automatic'))}
       {field('ca_file', ca_file ?? t('launch.automatic'))}
       <Row label={t('network.test_endpoint')}>
         <Input
@@ -46,7 +48,7 @@ export function NetworkSection() {
         />
         <Button
           loading={test.isPending}
-          onClick={() => test.mutate({ endpoint: endpoint || null, proxy, ca_file })}
+          onClick={() => test.mutate({ endpoint: endpoint || null, proxy, no_proxy, ca_file })}
           data-testid={ids.settings.networkTest}
         >
           {t('network.test')}

@@ -1,0 +1,89 @@
+import { cleanup, fireEvent, screen } from '@testing-library/react';
+import { afterEach, expect, it } from 'vitest';
+import { type AppProgress, type AppState, Failure, type Session } from '@/bridge';
+import { ids } from '@/testids';
+import { answerWith, lastTransport, show } from '@/testing/program';
+import { AppCard } from './AppCard';
+
+afterEach(cleanup);
+
+const app: AppState = {
+  name: 'lab',
+  title: 'Lab',
+  protocol: 'http',
+  ports: [8888],
+  state: 'ready',
+  installable: false,
+  needs: null,
+};
+const session = { id: '0190', name: 'work' } as unknown as Session;
+
+const stage = (elapsed_ms: number): AppProgress => ({
+  kind: 'stage',
+  stage: 'port',
+  elapsed_ms,
+  limit_ms: 60_000,
+  lines: ['loading'],
+});
+
+/** Lets the test say what comes of each launch. */
+function launches() {
+  const asked: {
+    payload: unknown;
+    say: (message: AppProgress) => void;
+    end: (e?: Failure) => void;
+  }[] = [];
+  lastTransport().stream = (_name, payload, { onMessage, onEnd }) => {
+    asked.push({
+      payload,
+      say: (message) => onMessage(message as never),
+      end: (error) => onEnd?.(error ?? null),
+    });
+    return () => undefined;
+  };
+  return asked;
+}
+
+it('tells how far an app is, lets its user wait longer, and copies what was tried', async () => {
+  const calls = answerWith({
+    'settings.get': () => ({ start_limits: { lab: 60 } }) as never,
+    'settings.set': (settings) => settings,
+    'tunnel.report': () => ({ text: 'hop app failed' }),
+    'app.stop': () => ({}),
+  });
+  const asked = launches();
+  await show(<AppCard app={app} session={session} busy={false} onInstall={() => undefined} />);
+  fireEvent.click(screen.getByTestId(ids.drawer.appOpen('lab')));
+  await expect.poll(() => asked.length).toBe(1);
+  asked[0]?.say(stage(12_000));
+  const told = await screen.findByTestId(ids.drawer.appStage('lab'));
+  expect(told.dataset.stage).toBe('port');
+  expect(told.textContent).toContain('12 of 60 s');
+  expect(screen.getByTestId(ids.drawer.appLines('lab')).textContent).toBe('loading');
+
+  const late = new Failure({
+    code: 'app_timeout',
+    message: 'late',
+    hint: null,
+    details: { failed_launch: 'one' },
+    retryable: true,
+  });
+  asked[0]?.end(late);
+  let copied = '';
+  Object.defineProperty(navigator, 'clipboard', {
+    configurable: true,
+    value: {
+      writeText: async (text: string) => {
+        copied = text;
+      },
+    },
+  });
+  fireEvent.click(await screen.findByTestId(ids.drawer.launchReport));
+  await expect.poll(() => copied).toBe('hop app failed');
+  expect(calls).toContainEqual({ name: 'tunnel.report', payload: { id: 'one' } });
+  // What it printed last stays in sight.
+  expect(screen.getByTestId(ids.drawer.appLines('lab')).textContent).toBe('loading');
+  fireEvent.click(screen.getByTestId(ids.drawer.appWait('lab')));
+  await expect.poll(() => asked.length).toBe(2);
+  expect(asked[1]?.payload).toMatchObject({ session: '0190', app: 'lab', guarded: true });
+});
