@@ -288,7 +288,12 @@ impl Client {
         // Always on a connection of its own: one that was kept may lead nowhere any more, after a
         // sleep or on another network, and nothing tells.
         made_once(&self.inner.upgradable, || {
-            Ok(self.transport()?.http1_only().pool_max_idle_per_host(0))
+            let builder = self.transport()?.http1_only().pool_max_idle_per_host(0);
+            Ok(match self.inner.endpoint.scheme() {
+                // Reading the system's certificates takes longer than the connection.
+                "http" => builder.tls_certs_only([]),
+                _ => builder,
+            })
         })
     }
 

@@ -276,7 +276,12 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = folder.join(name);
     let written =
         create_private(&new).and_then(|mut file| super::keys::write_through(&mut file, bytes));
-    let placed = written.and_then(|()| fs::rename(&new, path));
+    // A file of the user's own keeps its rights.
+    let kept = written.and_then(|()| match fs::metadata(path) {
+        Ok(before) => fs::set_permissions(&new, before.permissions()),
+        Err(_) => Ok(()),
+    });
+    let placed = kept.and_then(|()| fs::rename(&new, path));
     if placed.is_err() {
         let _ = fs::remove_file(&new);
     }
