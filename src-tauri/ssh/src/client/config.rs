@@ -162,7 +162,7 @@ impl ConfigFile {
 
     fn write_user(&self, text: &[u8]) -> Result<(), ConfigError> {
         let path = self.real_user_path();
-        replace(&path, text).map_err(failed(&path))
+        replace_users(&path, text).map_err(failed(&path))
     }
 
     fn back_up(&self, text: &[u8]) -> Result<(), ConfigError> {
@@ -268,6 +268,16 @@ fn shell_quoted(word: &str) -> Result<String, ConfigError> {
 
 /// Writes a file in one step, readable by its owner alone. The folder is made when it is missing.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    place(path, bytes, None)
+}
+
+/// The same for a file of the user's own, which keeps its rights.
+fn replace_users(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let before = fs::metadata(path).ok();
+    place(path, bytes, before.map(|before| before.permissions()))
+}
+
+fn place(path: &Path, bytes: &[u8], rights: Option<fs::Permissions>) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     make_private_folder(folder)?;
     let mut name = std::ffi::OsString::from(".");
@@ -276,10 +286,9 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = folder.join(name);
     let written =
         create_private(&new).and_then(|mut file| super::keys::write_through(&mut file, bytes));
-    // A file of the user's own keeps its rights.
-    let kept = written.and_then(|()| match fs::metadata(path) {
-        Ok(before) => fs::set_permissions(&new, before.permissions()),
-        Err(_) => Ok(()),
+    let kept = written.and_then(|()| match rights {
+        Some(rights) => fs::set_permissions(&new, rights),
+        None => Ok(()),
     });
     let placed = kept.and_then(|()| fs::rename(&new, path));
     if placed.is_err() {
