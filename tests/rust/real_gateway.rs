@@ -1,13 +1,15 @@
 //! A real Backend.AI cluster behind a gateway that passes no WebSockets: sessions are reached by the
 //! cluster's app proxy then. `cargo xtask test --peer backendai` runs it.
 
+use std::process::Command;
+
 use anyhow::{Context, Result, ensure};
 use tests::computer::{Computer, PATIENCE};
 use tests::files;
 use tests::gateway::Gateway;
 use tests::local_port::get;
 use tests::peer::Peer;
-use tests::process::eventually;
+use tests::process::{eventually, run};
 
 #[test]
 #[ignore = "needs another manager: cargo xtask test --peer backendai"]
@@ -46,6 +48,28 @@ fn peer_sessions_are_reached_by_the_app_proxy() -> Result<()> {
     let opened = computer.gangway(&["app", "open", "way-round", name, "--print-url"])?;
     let port = u16::try_from(opened["local_port"].as_u64().context("local_port")?)?;
     ensure!(get(port, "/")?.contains("seen-through"), "{opened}");
+    // Others get it from the app proxy itself, without a login.
+    let share = |more: &[&str]| {
+        let words = ["--yes", "app", "share", "way-round", name];
+        computer.gangway(&[&words[..], more].concat())
+    };
+    let shared = share(&[])?;
+    let url = shared["url"].as_str().context("url")?;
+    ensure!(!url.contains("token"), "{url}");
+    let shown = || run(Command::new("curl").args(["-fsS", "--max-time", "20", url]));
+    let page = eventually("the shared page", PATIENCE, || Ok(shown().ok()))?;
+    ensure!(page.contains("seen-through"), "{page}");
+    computer
+        .refused(&[
+            "--yes",
+            "app",
+            "share",
+            "way-round",
+            name,
+            "--allow",
+            "everybody",
+        ])?
+        .is(2, "invalid_input")?;
     let asked = gateway.so_far();
     ensure!(
         asked.iter().any(|it| it.request.contains("/start-service")),

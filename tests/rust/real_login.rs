@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tests::computer::{Computer, PATIENCE, rows};
-use tests::files;
-use tests::gateway::Gateway;
+use tests::computer::{Computer, PATIENCE};
 use tests::home::Home;
 use tests::manager::Manager;
 use tests::peer::{Peer, with_line};
-use tests::process::{Running, eventually, run};
+use tests::process::{eventually, run};
 
 const MAX_AGE: &str = "ai/backend/config/manager/auth/max_password_age";
 /// Until the manager has heard of a change of its configuration.
@@ -109,63 +107,6 @@ fn renewed(computer: &Computer, peer: &mut Peer) -> Result<()> {
         peer.password = new;
         computer.gangway(&["session", "ls"])?;
     }
-    Ok(())
-}
-
-/// A login that another one takes over while a file is on its way.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs another manager: cargo xtask test --peer backendai"]
-async fn peer_a_transfer_waits_for_the_next_login() -> Result<()> {
-    let peer = Peer::expected()?;
-    let admin = peer.administrator()?;
-    let first = Computer::new()?.log_in()?;
-    let second = Computer::new()?;
-    let gateway = Gateway::before(&peer.web)?;
-    limit_logins(&admin, json!(1)).await?;
-    let outcome = waits(&peer, &gateway, &first, &second);
-    limit_logins(&admin, Value::Null).await?;
-    outcome
-}
-
-fn waits(peer: &Peer, gateway: &Gateway, first: &Computer, second: &Computer) -> Result<()> {
-    const SIZE: u64 = 24 << 20;
-    let log_in_first = || -> Result<()> {
-        let (status, said) = log_in(first.home(), peer, &gateway.address(), &["--force"])?;
-        ensure!(status == 0, "{said}");
-        Ok(())
-    };
-    log_in_first()?;
-    first.launch("taken-over", &[])?;
-    let file = first.path("long.bin");
-    files::big(&file, SIZE)?;
-    let mut copy = first.command(&["--json", "cp", "--limit", "2M", "long.bin", "taken-over:"]);
-    let _copy = Running::start(copy.stdout(std::process::Stdio::null()))?;
-    let transfer = || -> Result<Value> {
-        let list = first.gangway(&["transfer", "ls"])?;
-        let transfer = rows(&list, "transfers")?.first().context("no transfer")?;
-        ensure!(transfer["state"] != "failed", "{transfer}");
-        Ok(transfer.clone())
-    };
-    eventually("some of the file", PATIENCE, || {
-        let bytes = transfer()?["bytes"].as_u64().unwrap_or_default();
-        Ok((bytes > SIZE / 8).then_some(()))
-    })?;
-    let (status, said) = log_in(second.home(), peer, &peer.web, &["--force"])?;
-    ensure!(status == 0, "{said}");
-    gateway.cut(true);
-    gateway.cut(false);
-    eventually("the transfer to wait for a login", PATIENCE, || {
-        let transfer = transfer()?;
-        let waits = transfer["state"] == "waiting";
-        Ok((waits && transfer["failure"]["code"] == "login_expired").then_some(()))
-    })?;
-    log_in_first()?;
-    eventually("the transfer to be done", PATIENCE, || {
-        Ok((transfer()?["state"] == "done").then_some(()))
-    })?;
-    let digest = files::sha256(&file)?;
-    ensure!(first.ok("taken-over", "sha256sum long.bin | cut -d' ' -f1")? == digest);
-    first.gangway(&["session", "rm", "--yes", "taken-over"])?;
     Ok(())
 }
 

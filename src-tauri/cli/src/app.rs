@@ -4,14 +4,15 @@ use std::io::IsTerminal;
 
 use clap::Subcommand;
 use commands::types::{
-    AppLaunch, AppList, AppOpen, AppProgress, AppRef, AppStage, AppState, Failure, FailureCode,
-    InstallProgress, Nothing, OpenedApp, SessionRef, Settings,
+    AppLaunch, AppList, AppOpen, AppProgress, AppRef, AppShare, AppStage, AppState, Failure,
+    FailureCode, InstallProgress, Nothing, OpenedApp, SessionRef, Settings, SharedApp,
 };
 use commands::{DEFAULT_START_LIMIT, Message, Surface};
 use futures_util::StreamExt;
 
 use crate::Program;
 use crate::account::word;
+use crate::ask;
 use crate::output::grid;
 use crate::session::assignment;
 
@@ -43,6 +44,19 @@ pub(crate) enum AppVerb {
         /// Print the address and open no browser
         #[arg(long)]
         print_url: bool,
+    },
+    /// Share a web app with others, at the cluster's app proxy, until its session ends
+    Share {
+        /// Name or id of the session, or a start of one
+        session: String,
+        /// Name of the app
+        app: String,
+        /// Let only these in (repeatable); else whoever reaches the app proxy
+        #[arg(long, value_name = "ADDRESS[/BITS]")]
+        allow: Vec<String>,
+        /// Name before the app proxy's domain, where it gives apps names
+        #[arg(long, value_name = "NAME")]
+        subdomain: Option<String>,
     },
     /// Show or set how many seconds an app may take to start
     Limit {
@@ -124,6 +138,31 @@ pub(crate) async fn run(program: &Program, verb: AppVerb) -> Result<(), Failure>
             {
                 program.table.open_url(page)?;
             }
+            Ok(())
+        }
+        AppVerb::Share {
+            session,
+            app,
+            allow,
+            subdomain,
+        } => {
+            let who = match &allow[..] {
+                [] => "whoever reaches the cluster's app proxy".to_owned(),
+                some => some.join(", "),
+            };
+            ask::confirm(
+                program,
+                &format!("Let {who} use {app} without a login until the session ends?"),
+                serde_json::Value::Null,
+            )?;
+            let request = AppShare {
+                session,
+                app,
+                allowed: allow,
+                subdomain,
+            };
+            let shared: SharedApp = program.table.ask("app.share", &request).await?;
+            program.output.answer(&shared, |shared| shared.url.clone());
             Ok(())
         }
         AppVerb::Install { session, app } => install(program, session, app).await,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use http::header::ACCEPT;
+use http::header::{ACCEPT, LOCATION};
 use protocol::api::session::StartService;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -23,6 +23,19 @@ struct Started {
     wsproxy_addr: Option<String>,
 }
 
+impl Started {
+    /// The first step at the app proxy.
+    fn add(&self, session: &str) -> Result<Url, Error> {
+        let address = self.wsproxy_addr.as_deref().unwrap_or_default();
+        let mut add = Url::parse(address).map_err(|_| bad("it has no address"))?;
+        add.path_segments_mut()
+            .map_err(|()| bad("it has no address"))?
+            .pop_if_empty()
+            .extend(["v2", "proxy", &self.token, session, "add"]);
+        Ok(add)
+    }
+}
+
 #[derive(Deserialize)]
 struct Added {
     url: Url,
@@ -39,7 +52,66 @@ struct Ready {
     redirect: Url,
 }
 
+/// Who may come to a web app at the cluster's app proxy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Addresses and networks; anybody who reaches the app proxy when there are none.
+    pub allowed_client_ips: Vec<String>,
+    /// The name before the app proxy's domain, where it gives apps names.
+    pub subdomain: Option<String>,
+}
+
 impl Client {
+    /// Has the cluster's app proxy serve a web app of a session to others, without a login, until
+    /// the session ends; its address there.
+    ///
+    /// # Errors
+    /// [`Error::Manager`] when the app does not start, with 503 when there is no app proxy;
+    /// [`Error::Answer`] when the app proxy is of a kind that shares nothing.
+    pub async fn share_app(&self, session: Uuid, app: &str, share: &Share) -> Result<Url, Error> {
+        let session = session.to_string();
+        let started = self
+            .started(&session, app, &StartOptions::default())
+            .await?;
+        let mut add = started.add(&session)?;
+        {
+            let mut query = add.query_pairs_mut();
+            query
+                .append_pair("app", app)
+                .append_pair("protocol", "http")
+                // Another circuit may be there, which is the owner's alone.
+                .append_pair("no_reuse", "true")
+                .append_pair("open_to_public", "true");
+            if !share.allowed_client_ips.is_empty() {
+                let all = share.allowed_client_ips.join(",");
+                query.append_pair("allowed_client_ips", &all);
+            }
+            if let Some(subdomain) = &share.subdomain {
+                query.append_pair("subdomain", subdomain);
+            }
+        }
+        let added: Added = self.follow(add).await?;
+        let worker: Worker = self.follow(added.url).await?;
+        self.leads_to(worker.redirect_url).await
+    }
+
+    /// Where the last step of the app proxy sends a browser.
+    async fn leads_to(&self, address: Url) -> Result<Url, Error> {
+        let step = self.http()?.get(address.clone()).send();
+        let response = self.within(ANSWER, step).await?;
+        if !response.status().is_redirection() {
+            self.check(response).await?;
+            return Err(bad("it leads nowhere"));
+        }
+        let target = response
+            .headers()
+            .get(LOCATION)
+            .and_then(|target| target.to_str().ok())
+            .and_then(|target| address.join(target).ok())
+            .filter(|target| matches!(target.scheme(), "http" | "https"));
+        target.ok_or_else(|| bad("it leads nowhere"))
+    }
+
     /// Connects to a service of a session through the cluster's app proxy, as plain bytes. The port
     /// there is open to whoever reaches it.
     ///
@@ -124,12 +196,7 @@ impl Client {
         session: &str,
         app: &str,
     ) -> Result<(String, u16), Error> {
-        let address = started.wsproxy_addr.as_deref().unwrap_or_default();
-        let mut add = Url::parse(address).map_err(|_| bad("it has no address"))?;
-        add.path_segments_mut()
-            .map_err(|()| bad("it has no address"))?
-            .pop_if_empty()
-            .extend(["v2", "proxy", &started.token, session, "add"]);
+        let mut add = started.add(session)?;
         add.query_pairs_mut()
             .append_pair("app", app)
             .append_pair("protocol", "tcp");

@@ -31,6 +31,7 @@ mod storage;
 mod stream;
 mod versions;
 
+pub use app_proxy::Share;
 pub use auth::{Credentials, Keypair, LoggedIn, Login, Owner, WebSession};
 pub use background::TaskNews;
 pub use connection::Client;

@@ -1,13 +1,17 @@
 //! Apps of a session.
 
+use std::net::IpAddr;
+
+use client::Share;
 use client::protocol::api::gangway::{AppPresence, capability};
-use client::protocol::service_port::ServicePort;
+use client::protocol::service_port::{ServicePort, ServiceProtocol};
 use futures_util::{Stream, StreamExt};
 
 use crate::context::Context;
 use crate::session::find_running;
 use crate::types::{
-    AppInstall, AppList, AppRunState, AppState, Failure, InstallProgress, SessionRef, Tag,
+    AppInstall, AppList, AppRunState, AppShare, AppState, Failure, FailureCode, InstallProgress,
+    SessionRef, SharedApp, Tag,
 };
 
 pub(crate) async fn list(context: &Context, request: SessionRef) -> Result<AppList, Failure> {
@@ -53,6 +57,60 @@ pub(crate) async fn list(context: &Context, request: SessionRef) -> Result<AppLi
     })
 }
 
+/// Only web apps: whoever comes to another one is asked for nothing, and can't be kept out either.
+pub(crate) async fn share(context: &Context, request: AppShare) -> Result<SharedApp, Failure> {
+    if let Some(wrong) = request.allowed.iter().find(|it| !is_network(it)) {
+        let message = format!("\"{wrong}\" is neither an address nor a network");
+        return Err(Failure::new(FailureCode::InvalidInput, message)
+            .hint("an address looks like 10.1.2.3, a network like 10.1.0.0/16"));
+    }
+    let client = context.client().await?;
+    let row = find_running(&client, &request.session).await?;
+    let port = row.service_ports.iter().find(|it| it.name == request.app);
+    let is_page = |protocol| matches!(protocol, ServiceProtocol::Http | ServiceProtocol::Preopen);
+    match port {
+        None => {
+            let message = format!("the session {} has no app \"{}\"", row.name, request.app);
+            return Err(Failure::new(FailureCode::AppNotFound, message));
+        }
+        Some(port) if !is_page(port.protocol) => {
+            let message = format!("{} is no web app", request.app);
+            return Err(Failure::new(FailureCode::InvalidInput, message));
+        }
+        Some(_) => {}
+    }
+    let share = Share {
+        allowed_client_ips: request.allowed,
+        subdomain: request.subdomain,
+    };
+    let shared = client.share_app(row.session_id, &request.app, &share).await;
+    let url = shared.map_err(|error| match error.status() {
+        Some(501 | 503) => Failure::new(
+            FailureCode::Unsupported,
+            "this manager has no app proxy that could show apps to others",
+        ),
+        _ => error.into(),
+    })?;
+    Ok(SharedApp {
+        url: url.to_string(),
+        app: request.app,
+        session: row.session_id.to_string(),
+    })
+}
+
+/// An address, or one with the length of a prefix.
+fn is_network(text: &str) -> bool {
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return false;
+    };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    prefix.is_none_or(|it| it.parse::<u8>().is_ok_and(|bits| bits <= most))
+}
+
 pub(crate) async fn install(
     context: &Context,
     request: AppInstall,
@@ -72,4 +130,27 @@ pub(crate) async fn install(
             })
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_told_from_other_words() {
+        for fine in ["10.1.2.3", "10.1.0.0/16", "::1", "fd00::/8", "0.0.0.0/0"] {
+            assert!(is_network(fine), "{fine}");
+        }
+        for wrong in [
+            "",
+            "lab",
+            "10.1.2",
+            "10.1.2.3/33",
+            "fd00::/129",
+            "10.0.0.0/",
+            "1.2.3.4,5.6.7.8",
+        ] {
+            assert!(!is_network(wrong), "{wrong}");
+        }
+    }
 }

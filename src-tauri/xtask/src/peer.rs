@@ -31,6 +31,17 @@ const TESTS: &[(&str, &[&str])] = &[
     ),
     ("tunnel", &["a_port_that_nobody_announced_is_found"]),
     ("peers", &["ports_are_forwarded_both_ways"]),
+    (
+        "ssh_names",
+        &[
+            "the_users_own_key_opens_new_sessions",
+            "an_editor_is_started_on_the_sessions_files",
+        ],
+    ),
+    (
+        "forward",
+        &["a_port_is_opened_forwarded_and_shown_to_others_from_the_window"],
+    ),
 ];
 
 /// Tests that would fail there for a reason of the cluster's own.
@@ -68,6 +79,27 @@ const LEFT_OUT: &[(&str, &str)] = &[
     (
         "transfer: nothing_leads_out_of_a_data_folder",
         "what becomes of links in a data folder is the storage proxy's business",
+    ),
+    (
+        "login_expiry: transfers_and_tunnels_wait_for_the_next_login",
+        "its web server keeps a login alive that was ended while a stream of it is open: it stores \
+         the session once more when the stream closes",
+    ),
+    (
+        "folder_verbs: a_folder_is_copied",
+        "it expects the words of our own engine; copying a folder itself works",
+    ),
+    (
+        "ssh_names: sessions_of_two_managers_have_names_of_their_own",
+        "it needs two managers of which one is our own",
+    ),
+    (
+        "vscode: vscode_is_installed_and_serves_its_page",
+        "the image announces no such app, and installing one is our own engine's",
+    ),
+    (
+        "environment: an_environment_is_read_by_consent, what_is_no_environment_of_the_home_is_refused",
+        "environments of this computer are shown to sessions of our own engine alone",
     ),
     (
         "everything of the engine, the sandbox and containers, and what the window's other tests do",

@@ -170,6 +170,34 @@ pub struct OpenedApp {
     pub tunnel_id: String,
 }
 
+/// Shares a web app with others, at the cluster's app proxy, until its session ends.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[ts(optional_fields = nullable)]
+pub struct AppShare {
+    /// The session.
+    pub session: String,
+    /// Name of the app.
+    pub app: String,
+    /// Addresses (`10.1.2.3`) and networks (`10.1.0.0/16`) that may come; all when there are none.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub allowed: Vec<String>,
+    /// The name before the app proxy's domain, where it gives apps names.
+    #[serde(default)]
+    pub subdomain: Option<String>,
+}
+
+/// An app that others can reach now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct SharedApp {
+    /// Its address at the cluster's app proxy.
+    pub url: String,
+    /// Name of the app.
+    pub app: String,
+    /// Id of the session.
+    pub session: String,
+}
+
 /// Installs an app into a session.
 #[derive(Debug, Clone, Serialize, Deserialize, TS)]
 pub struct AppInstall {

@@ -7,6 +7,7 @@ import type { AppList } from "./AppList";
 import type { AppOpen } from "./AppOpen";
 import type { AppProgress } from "./AppProgress";
 import type { AppRef } from "./AppRef";
+import type { AppShare } from "./AppShare";
 import type { Changed } from "./Changed";
 import type { CheckList } from "./CheckList";
 import type { EditorList } from "./EditorList";
@@ -91,6 +92,7 @@ import type { SessionTerminate } from "./SessionTerminate";
 import type { SessionWait } from "./SessionWait";
 import type { SetTunnelsAtLogin } from "./SetTunnelsAtLogin";
 import type { Settings } from "./Settings";
+import type { SharedApp } from "./SharedApp";
 import type { SshConfigStatus } from "./SshConfigStatus";
 import type { SshInfo } from "./SshInfo";
 import type { SshKeypair } from "./SshKeypair";
@@ -162,6 +164,7 @@ export interface Commands {
   "session.exec": { request: SessionExec; response: ExecResult };
   "session.wait": { request: SessionWait; response: Session };
   "app.list": { request: SessionRef; response: AppList };
+  "app.share": { request: AppShare; response: SharedApp };
   "app.open": { request: AppOpen; response: OpenedApp };
   "app.stop": { request: AppRef; response: Nothing };
   "tunnel.list": { request: Nothing; response: TunnelList };
@@ -301,6 +304,7 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "session.exec": { effect: "change", tags: [] },
   "session.wait": { effect: "read", tags: ["session"] },
   "app.list": { effect: "read", tags: ["session"] },
+  "app.share": { effect: "change", tags: [] },
   "app.open": { effect: "change", tags: ["tunnel"] },
   "app.stop": { effect: "change", tags: ["session"] },
   "tunnel.list": { effect: "read", tags: ["tunnel"] },
