@@ -1,11 +1,8 @@
 //! Another manager behind an organisation's proxy: everything that goes there goes through it.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -13,12 +10,8 @@ use tests::computer::{Computer, PATIENCE};
 use tests::corporate::{CorporateProxy, Kind, MANAGER, NAME, PASSWORD, PASSWORD_IN_ADDRESS};
 use tests::local_port::get;
 use tests::process::{eventually, finish, run};
+use tests::secured::secured;
 use tests::{files, peer};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The manager: an engine of its own, with its account's keys.
 struct Server {
@@ -62,54 +55,6 @@ impl Server {
         ensure!(output.status.success(), "{output:?}");
         Ok(serde_json::from_slice(&output.stdout)?)
     }
-}
-
-/// Ends TLS before the manager, with a certificate of the organisation's own; where.
-fn secured(manager: SocketAddr, folder: &Path) -> Result<SocketAddr> {
-    let path = |name: &str| folder.join(name).display().to_string();
-    let mut make = Command::new("openssl");
-    make.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-    ])
-    .args(["-nodes", "-days", "2", "-subj", "/CN=corp"])
-    .args(["-addext", &format!("subjectAltName=DNS:{MANAGER}")])
-    .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-    .args(["-keyout", &path("key.pem"), "-out", &path("cert.pem")]);
-    run(make.stderr(Stdio::null()))?;
-    let certificate = CertificateDer::from_pem_file(path("cert.pem"))?;
-    let key = PrivateKeyDer::from_pem_file(path("key.pem"))?;
-    // By name: with two of them in one build, rustls does not choose.
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)?;
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    let runtime = tokio::runtime::Runtime::new()?;
-    thread::spawn(move || {
-        runtime.block_on(async move {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            loop {
-                let (near, _) = listener.accept().await?;
-                let acceptor = acceptor.clone();
-                tokio::spawn(async move {
-                    let mut near = acceptor.accept(near).await?;
-                    let mut far = tokio::net::TcpStream::connect(manager).await?;
-                    tokio::io::copy_bidirectional(&mut near, &mut far).await
-                });
-            }
-            #[expect(unreachable_code, reason = "it tells the type of the error")]
-            std::io::Result::Ok(())
-        })
-    });
-    Ok(address)
 }
 
 fn set(computer: &Computer, change: &Value) -> Result<Value> {
@@ -184,7 +129,14 @@ fn proxied(kind: Kind, secure: bool) -> Result<()> {
     let mut computer = Computer::new()?;
     computer.home_mut().set("RUST_LOG", "debug");
     let (scheme, address) = match secure {
-        true => ("https", secured(server.address, &computer.path(""))?),
+        true => (
+            "https",
+            secured(
+                server.address,
+                &computer.path(""),
+                &format!("DNS:{MANAGER}"),
+            )?,
+        ),
         false => ("http", server.address),
     };
     let endpoint = format!("{scheme}://{MANAGER}:{}", address.port());
@@ -262,7 +214,11 @@ fn a_secured_manager_behind_socks() -> Result<()> {
 fn the_systems_own_proxy_is_used_where_no_other_is_set() -> Result<()> {
     let server = Server::start()?;
     let mut computer = Computer::new()?;
-    let address = secured(server.address, &computer.path(""))?;
+    let address = secured(
+        server.address,
+        &computer.path(""),
+        &format!("DNS:{MANAGER}"),
+    )?;
     let proxy = CorporateProxy::start(Kind::Http, false, address)?;
     let at = format!("http://127.0.0.1:{}", proxy.port());
     computer.home_mut().set("HTTPS_PROXY", &at);

@@ -21,6 +21,7 @@ pub mod process;
 pub mod registry;
 pub mod repository;
 pub mod screen;
+pub mod secured;
 pub mod served_ui;
 pub mod web_server;
 pub mod window;

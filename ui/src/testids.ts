@@ -95,6 +95,13 @@ export const ids = {
     submit: 'launch.submit',
     failure: 'launch.failure',
   },
+  certificate: {
+    question: 'certificate.question',
+    fingerprint: 'certificate.fingerprint',
+    trust: 'certificate.trust',
+    kept: 'certificate.kept',
+    forget: (host: string) => `certificate.forget.${host}`,
+  },
   drawer: {
     panel: 'drawer.panel',
     close: 'drawer.close',

@@ -8,6 +8,7 @@ use commands::types::{
 
 use crate::Program;
 use crate::ask;
+use crate::certificate;
 use crate::output::{grid, pairs};
 
 #[derive(Debug, Args)]
@@ -39,6 +40,10 @@ pub(crate) struct LoginArgs {
     /// Read the secret key from standard input instead of asking for it
     #[arg(long, requires = "access_key")]
     secret_key_stdin: bool,
+    /// Trust the manager's certificate although nobody vouches for it; compare the SHA-256 with what
+    /// its administrator says
+    #[arg(long, value_name = "SHA256", requires = "endpoint")]
+    trust_certificate: Option<String>,
     /// Name of the profile (by default the manager's host)
     #[arg(long = "as", value_name = "PROFILE", requires = "endpoint")]
     name: Option<String>,
@@ -138,7 +143,17 @@ impl LoginArgs {
 
 pub(crate) async fn login(program: &Program, args: LoginArgs) -> Result<(), Failure> {
     let account = match args.endpoint.clone() {
-        Some(address) => login_remote(program, &args, address).await?,
+        Some(address) => {
+            if let Some(fingerprint) = &args.trust_certificate {
+                certificate::trust(program, &address, fingerprint).await?;
+            }
+            match login_remote(program, &args, address.clone()).await {
+                Err(failure) if failure.code == FailureCode::CertificateUntrusted => {
+                    return Err(certificate::explain(program, &address, failure).await);
+                }
+                answer => answer?,
+            }
+        }
         None => login_local(program, &args).await?,
     };
     program.output.answer(&account, |account| {

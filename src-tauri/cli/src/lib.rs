@@ -8,6 +8,7 @@ mod account;
 mod app;
 mod args;
 mod ask;
+mod certificate;
 mod engine;
 mod folder;
 mod history;

@@ -19,6 +19,7 @@ use url::{Position, Url};
 use crate::auth::{Credentials, Keypair};
 use crate::call::Call;
 use crate::connect::is_here;
+use crate::network::Versions;
 use crate::retry::{Setback, wanted_pause};
 use crate::{Doorway, Error, Network};
 
@@ -280,7 +281,7 @@ impl Client {
 
     /// Made at first use: reading the system's certificates takes longer than many a request.
     pub(crate) fn http(&self) -> Result<&reqwest::Client, Error> {
-        made_once(&self.inner.http, || self.transport())
+        made_once(&self.inner.http, || self.transport(Versions::All))
     }
 
     /// For connections that become something else, which HTTP/2 can't.
@@ -288,7 +289,7 @@ impl Client {
         // Always on a connection of its own: one that was kept may lead nowhere any more, after a
         // sleep or on another network, and nothing tells.
         made_once(&self.inner.upgradable, || {
-            let builder = self.transport()?.http1_only().pool_max_idle_per_host(0);
+            let builder = self.transport(Versions::One)?.pool_max_idle_per_host(0);
             Ok(match self.inner.endpoint.scheme() {
                 // Reading the system's certificates takes longer than the connection.
                 "http" => builder.tls_certs_only([]),
@@ -297,7 +298,7 @@ impl Client {
         })
     }
 
-    fn transport(&self) -> Result<reqwest::ClientBuilder, Error> {
+    fn transport(&self, versions: Versions) -> Result<reqwest::ClientBuilder, Error> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("gangway/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(10))
@@ -306,8 +307,8 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none());
         match self.is_loopback() {
             // Nothing lies between, and no proxy knows the way.
-            true => self.inner.network.trust(builder.no_proxy()),
-            false => self.inner.network.apply(builder),
+            true => self.inner.network.trust(builder.no_proxy(), versions),
+            false => self.inner.network.apply(builder, versions),
         }
     }
 

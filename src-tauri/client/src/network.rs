@@ -3,7 +3,10 @@
 use http::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use reqwest::NoProxy;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
+use crate::certificate::{self, Pins};
 use crate::{Client, Error};
 
 /// Addresses of proxies begin so.
@@ -22,6 +25,17 @@ pub struct Network {
     pub no_proxy: Option<String>,
     /// Certificates in PEM that are trusted beside the system's.
     pub certificates: Option<Vec<u8>>,
+    /// Certificates that the user trusts although nobody vouches for them.
+    pub pins: Pins,
+}
+
+/// Which versions of HTTP are offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Versions {
+    /// All, as far as there is TLS to agree by.
+    All,
+    /// Only the one whose connections can become something else.
+    One,
 }
 
 impl std::fmt::Debug for Network {
@@ -31,6 +45,7 @@ impl std::fmt::Debug for Network {
             .field("proxy", &self.proxy.is_some())
             .field("no_proxy", &self.no_proxy)
             .field("certificates", &self.certificates.is_some())
+            .field("pins", &self.pins)
             .finish()
     }
 }
@@ -42,15 +57,17 @@ impl Network {
     /// [`Error::Request`] for an address that is none of a proxy, or a file without certificates;
     /// [`Error::Unsupported`] for the address of a script that chooses proxies.
     pub fn check(&self) -> Result<(), Error> {
-        self.apply(reqwest::Client::builder()).map(drop)
+        self.apply(reqwest::Client::builder(), Versions::All)
+            .map(drop)
     }
 
     pub(crate) fn apply(
         &self,
         builder: reqwest::ClientBuilder,
+        versions: Versions,
     ) -> Result<reqwest::ClientBuilder, Error> {
         let Some(proxy) = &self.proxy else {
-            return self.trust(builder);
+            return self.trust(builder, versions);
         };
         if is_script(proxy) {
             return Err(Error::Unsupported {
@@ -71,25 +88,43 @@ impl Network {
             Some(hosts) => NoProxy::from_string(hosts),
             None => NoProxy::from_env(),
         };
-        self.trust(builder.proxy(proxy.no_proxy(spared)))
+        self.trust(builder.proxy(proxy.no_proxy(spared)), versions)
     }
 
     /// Certificates alone: for this computer.
     pub(crate) fn trust(
         &self,
-        mut builder: reqwest::ClientBuilder,
+        builder: reqwest::ClientBuilder,
+        versions: Versions,
     ) -> Result<reqwest::ClientBuilder, Error> {
-        if let Some(certificates) = &self.certificates {
-            let bad = || Error::Request("the file holds no certificates in PEM".to_owned());
-            let all = reqwest::Certificate::from_pem_bundle(certificates).map_err(|_| bad())?;
-            if all.is_empty() {
-                return Err(bad());
-            }
-            for certificate in all {
-                builder = builder.add_root_certificate(certificate);
-            }
+        let builder = match versions {
+            Versions::All => builder,
+            Versions::One => builder.http1_only(),
+        };
+        let extra = self.extra_roots()?;
+        if self.pins.is_empty() {
+            let all = extra.iter().map(|one| reqwest::Certificate::from_der(one));
+            let all: Result<Vec<_>, _> = all.collect();
+            let all = all.map_err(|_| no_certificates())?;
+            return Ok(all
+                .into_iter()
+                .fold(builder, |builder, one| builder.add_root_certificate(one)));
         }
-        Ok(builder)
+        let config = certificate::config(extra, self.pins.clone(), versions)?;
+        Ok(builder.tls_backend_preconfigured(config))
+    }
+
+    /// Those of the file.
+    pub(crate) fn extra_roots(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
+        let Some(pem) = &self.certificates else {
+            return Ok(Vec::new());
+        };
+        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let all = all.map_err(|_| no_certificates())?;
+        match all.is_empty() {
+            true => Err(no_certificates()),
+            false => Ok(all),
+        }
     }
 
     /// The proxy that stands between, for connections that carry no requests.
@@ -110,6 +145,10 @@ impl Network {
         };
         matcher.intercept(to)
     }
+}
+
+fn no_certificates() -> Error {
+    Error::Request("the file holds no certificates in PEM".to_owned())
 }
 
 /// Whether this is the address of a script that a browser would ask for a proxy.
@@ -172,7 +211,7 @@ mod tests {
         let network = Network {
             proxy: Some("http://proxy.example:3128".to_owned()),
             no_proxy: Some("inside.example, 10.0.0.0/8".to_owned()),
-            certificates: None,
+            ..Network::default()
         };
         let between = |to: &str| network.proxy_to(&to.parse().unwrap()).is_some();
         assert!(between("https://manager.example/"));

@@ -9,6 +9,7 @@ mod app;
 mod app_launch;
 pub mod bindings;
 mod browser;
+mod certificate;
 mod context;
 mod doctor;
 mod editor;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use client::{Client, Network};
+use client::{Client, Fingerprint, Network, Pins};
 use keychain::{State, Store};
 use secrecy::{ExposeSecret, SecretString};
 use settings::KeychainKind;
@@ -98,7 +98,18 @@ fn network(settings: &Settings) -> Result<Network, Failure> {
         proxy: given(&settings.proxy),
         no_proxy: given(&settings.no_proxy),
         certificates,
+        pins: pins(settings)?,
     })
+}
+
+/// # Errors
+/// [`FailureCode::InvalidInput`] for what is no fingerprint.
+fn pins(settings: &Settings) -> Result<Pins, Failure> {
+    let pinned = settings.trusted_certificates.iter().map(|kept| {
+        let fingerprint: Fingerprint = kept.fingerprint.parse()?;
+        Ok((kept.host.clone(), fingerprint))
+    });
+    pinned.collect()
 }
 
 /// An address without its password, and the password as it stands there.

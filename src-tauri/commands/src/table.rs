@@ -172,6 +172,7 @@ table! {
         "paths.show" Nothing => PathsShown, Read, ALL, Here, [] => crate::system::paths;
         "doctor.run" Nothing => CheckList, Read, ALL, Here, [] => crate::doctor::run;
         "settings.get" Nothing => Settings, Read, ALL, Here, [Settings] => crate::system::get_settings;
+        "network.certificate" CertificateOf => CertificateShown, Read, ALL, Here, [] => crate::certificate::look;
         "network.test" NetworkTest => NetworkTested, Read, ALL, Here, [] => crate::network::test;
         "settings.set" Settings => Settings, Change, ALL, Here, [Settings] => crate::system::set_settings;
 

@@ -164,10 +164,41 @@ pub struct Settings {
     pub ca_file: Option<String>,
     /// Seconds that an app may take to start, by its name; the others take at most 60.
     pub start_limits: BTreeMap<String, u32>,
+    /// Certificates of managers that are trusted although nobody vouches for them.
+    pub trusted_certificates: Vec<TrustedCertificate>,
     /// Look for a newer version by itself.
     pub check_updates: bool,
     /// Places that the file panes offer.
     pub bookmarks: Vec<Place>,
+}
+
+/// A certificate that the user trusts for one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct TrustedCertificate {
+    /// Name or address of the host, as it stands in the manager's address.
+    pub host: String,
+    /// SHA-256 of the certificate (`AB:CD:…`).
+    pub fingerprint: String,
+}
+
+/// Whose certificate is to be looked at.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct CertificateOf {
+    /// Address of a manager; `https://` may be left out.
+    pub endpoint: String,
+}
+
+/// A certificate as its host shows it now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct CertificateShown {
+    /// Name or address of the host.
+    pub host: String,
+    /// SHA-256 of the certificate (`AB:CD:…`).
+    pub fingerprint: String,
+    /// Why this computer does not trust it by itself; `None` when it does.
+    pub problem: Option<String>,
+    /// The one that the user trusts for this host, if there is one.
+    pub kept: Option<String>,
 }
 
 /// Whether a manager can be reached in a way that is not a setting yet.
@@ -214,6 +245,7 @@ impl Default for Settings {
             no_proxy: None,
             ca_file: None,
             start_limits: BTreeMap::new(),
+            trusted_certificates: Vec::new(),
             check_updates: true,
             bookmarks: Vec::new(),
         }

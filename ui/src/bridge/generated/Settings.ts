@@ -5,6 +5,7 @@ import type { KeychainKind } from "./KeychainKind";
 import type { Language } from "./Language";
 import type { Place } from "./Place";
 import type { Theme } from "./Theme";
+import type { TrustedCertificate } from "./TrustedCertificate";
 
 /**
  * What the user has chosen.
@@ -61,6 +62,10 @@ ca_file: string | null,
  * Seconds that an app may take to start, by its name; the others take at most 60.
  */
 start_limits: { [key in string]: number }, 
+/**
+ * Certificates of managers that are trusted although nobody vouches for them.
+ */
+trusted_certificates: Array<TrustedCertificate>, 
 /**
  * Look for a newer version by itself.
  */

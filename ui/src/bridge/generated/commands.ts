@@ -8,6 +8,8 @@ import type { AppOpen } from "./AppOpen";
 import type { AppProgress } from "./AppProgress";
 import type { AppRef } from "./AppRef";
 import type { AppShare } from "./AppShare";
+import type { CertificateOf } from "./CertificateOf";
+import type { CertificateShown } from "./CertificateShown";
 import type { Changed } from "./Changed";
 import type { CheckList } from "./CheckList";
 import type { EditorList } from "./EditorList";
@@ -134,6 +136,7 @@ export interface Commands {
   "paths.show": { request: Nothing; response: PathsShown };
   "doctor.run": { request: Nothing; response: CheckList };
   "settings.get": { request: Nothing; response: Settings };
+  "network.certificate": { request: CertificateOf; response: CertificateShown };
   "network.test": { request: NetworkTest; response: NetworkTested };
   "settings.set": { request: Settings; response: Settings };
   "profile.list": { request: Nothing; response: ProfileList };
@@ -274,6 +277,7 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "paths.show": { effect: "read", tags: [] },
   "doctor.run": { effect: "read", tags: [] },
   "settings.get": { effect: "read", tags: ["settings"] },
+  "network.certificate": { effect: "read", tags: [] },
   "network.test": { effect: "read", tags: [] },
   "settings.set": { effect: "change", tags: ["settings"] },
   "profile.list": { effect: "read", tags: ["profile"] },

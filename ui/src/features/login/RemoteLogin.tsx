@@ -4,6 +4,7 @@ import { type FormEvent, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { Failure, LoginWith, ManagerFound } from '@/bridge';
 import { forgetAll, readAnew, useAction, useCall } from '@/bridge/query';
+import { CertificateQuestion } from '@/features/certificate/CertificateQuestion';
 import { ErrorState } from '@/kit';
 import { ids } from '@/testids';
 import { KeychainChoice } from './KeychainChoice';
@@ -44,7 +45,14 @@ export function RemoteLogin({ again, onDone }: Props) {
     if (wanted !== '' && wanted === asked) void found.refetch();
     else setAsked(wanted);
   };
-  return <Address address={address} onAddress={setAddress} {...{ submit, found }} />;
+  return (
+    <>
+      <Address address={address} onAddress={setAddress} {...{ submit, found }} />
+      {found.error?.code === 'certificate_untrusted' && !found.isFetching && (
+        <CertificateQuestion endpoint={asked} onTrusted={() => void found.refetch()} />
+      )}
+    </>
+  );
 }
 
 function Address(props: {

@@ -2,6 +2,8 @@ import { Button, Input } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useAction } from '@/bridge/query';
+import { CertificateQuestion } from '@/features/certificate/CertificateQuestion';
+import { TrustedCertificates } from '@/features/certificate/TrustedCertificates';
 import { ErrorState, Section } from '@/kit';
 import { ids } from '@/testids';
 import { Row } from './Row';
@@ -55,6 +57,9 @@ export function NetworkSection() {
         </Button>
       </Row>
       {test.error && <ErrorState failure={test.error} />}
+      {test.error?.code === 'certificate_untrusted' && endpoint !== '' && (
+        <CertificateQuestion endpoint={endpoint} onTrusted={test.reset} />
+      )}
       {test.data && (
         <p role="status">
           {t('network.tested', {
@@ -64,6 +69,7 @@ export function NetworkSection() {
           })}
         </p>
       )}
+      <TrustedCertificates kept={settings.trusted_certificates} />
     </Section>
   );
 }
