@@ -63,7 +63,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("keyring", &["keychain"]),
     ("zbus-secret-service", &["keychain"]),
     ("gtk", &[]),
-    ("webkit2gtk", &[]),
+    ("webkit2gtk", &["app"]),
     ("clap", &["cli", "engine"]),
 ];
 
