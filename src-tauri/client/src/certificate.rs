@@ -87,8 +87,7 @@ pub(crate) fn config(
     pins: Pins,
     versions: Versions,
 ) -> Result<ClientConfig, Error> {
-    let usual = usual(extra)?;
-    let mut config = with(Arc::new(Pinned { usual, pins }))?;
+    let mut config = with(usual(extra)?, Rule::Pins(pins))?;
     config.alpn_protocols = match versions {
         Versions::One => vec![b"http/1.1".to_vec()],
         Versions::All => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -96,12 +95,12 @@ pub(crate) fn config(
     Ok(config)
 }
 
-fn with(verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, Error> {
+fn with(usual: Verifier, rule: Rule) -> Result<ClientConfig, Error> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(tls)?;
     let builder = builder.dangerous();
-    let builder = builder.with_custom_certificate_verifier(verifier);
+    let builder = builder.with_custom_certificate_verifier(Arc::new(Checked { usual, rule }));
     Ok(builder.with_no_client_auth())
 }
 
@@ -119,70 +118,25 @@ fn tls(error: impl fmt::Display) -> Error {
     Error::Request(format!("TLS can't be set up: {error}"))
 }
 
-/// Passes what the usual check passes, and the one certificate that was chosen for the host.
+/// A certificate that was shown, and what is wrong with it.
+type Seen = Arc<Mutex<Option<(Fingerprint, Option<String>)>>>;
+
+/// The usual check, and what is made of its verdict.
 #[derive(Debug)]
-struct Pinned {
+struct Checked {
     usual: Verifier,
-    pins: Pins,
+    rule: Rule,
 }
 
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let usual = self.usual.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        );
-        let pin = self.pins.get(server_name.to_str().as_ref());
-        match usual {
-            Err(_) if pin == Some(&Fingerprint::of(end_entity)) => {
-                Ok(ServerCertVerified::assertion())
-            }
-            verdict => verdict,
-        }
-    }
-
-    // That the host has the certificate's key is proven for a chosen one as for any other.
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.usual.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.usual.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.usual.supported_verify_schemes()
-    }
-}
-
-/// Notes the certificate, and lets nobody in: nothing is ever sent to who showed it.
 #[derive(Debug)]
-struct Look {
-    usual: Verifier,
-    seen: Mutex<Option<(Fingerprint, Option<String>)>>,
+enum Rule {
+    /// The one certificate that was chosen for a host passes as well.
+    Pins(Pins),
+    /// Nobody passes: nothing is ever sent to who showed it.
+    Look(Seen),
 }
 
-impl ServerCertVerifier for Look {
+impl ServerCertVerifier for Checked {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -198,12 +152,23 @@ impl ServerCertVerifier for Look {
             ocsp_response,
             now,
         );
-        let problem = verdict.err().map(|error| error.to_string());
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        *seen = Some((Fingerprint::of(end_entity), problem));
-        Err(rustls::Error::General("only looked at".to_owned()))
+        let shown = Fingerprint::of(end_entity);
+        match &self.rule {
+            Rule::Pins(pins) => match verdict {
+                Err(_) if pins.get(server_name.to_str().as_ref()) == Some(&shown) => {
+                    Ok(ServerCertVerified::assertion())
+                }
+                verdict => verdict,
+            },
+            Rule::Look(seen) => {
+                let problem = verdict.err().map(|error| error.to_string());
+                *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((shown, problem));
+                Err(rustls::Error::General("only looked at".to_owned()))
+            }
+        }
     }
 
+    // That the host has the certificate's key is proven for a chosen one as for any other.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
@@ -244,19 +209,16 @@ pub async fn certificate(address: &str, network: &Network) -> Result<Shown, Erro
     let host = host.trim_matches(['[', ']']).to_owned();
     let name = ServerName::try_from(host.clone()).map_err(|_| bad())?;
     let client = Client::new(address.trim(), None)?;
-    let look = Arc::new(Look {
-        usual: usual(network.extra_roots()?)?,
-        seen: Mutex::default(),
-    });
-    let connector = TlsConnector::from(Arc::new(with(look.clone())?));
+    let seen = Seen::default();
+    let look = with(
+        usual(network.extra_roots()?)?,
+        Rule::Look(Arc::clone(&seen)),
+    )?;
+    let connector = TlsConnector::from(Arc::new(look));
     let stream = connect(network, &host, url.port_or_known_default().unwrap_or(443)).await;
     let stream = stream.map_err(|error| client.unreachable(error))?;
     let ended = connector.connect(name, stream).await.err();
-    let seen = look
-        .seen
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
+    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (seen, ended) {
         (Some((fingerprint, problem)), _) => Ok(Shown {
             host,

@@ -56,10 +56,9 @@ pub(super) async fn finish(api: &Api, dir: &Dir, record: &Record) {
             "not removed yet"
         );
     }
-    for left in [&dir.socket, &dir.porch.join("s")] {
-        // One that is gone already is as good.
-        let _ = fs::remove_file(left);
-    }
+    // What is gone already is as good. The home may be kept for days; these are of no use any more.
+    let _ = fs::remove_file(&dir.socket);
+    let _ = fs::remove_dir_all(&dir.porch);
 }
 
 /// Why a container is gone that nobody ended; none after a restart of the computer, which says
