@@ -21,6 +21,7 @@ use bollard::{
 use futures_util::StreamExt;
 use tokio::sync::Mutex;
 
+use super::stray;
 use crate::{KernelId, RuntimeError};
 
 /// Seconds that an answer may take. Pulls stream and are not meant.
@@ -196,6 +197,9 @@ impl Api {
 
     /// Ends and removes a container; none is as good.
     pub(super) async fn remove_container(&self, name: &str) -> Result<(), RuntimeError> {
+        if let Some(id) = self.idle(name).await? {
+            stray::end(&id);
+        }
         let options = RemoveContainerOptionsBuilder::default()
             .force(true)
             .v(true)
@@ -217,6 +221,20 @@ impl Api {
                 }
                 _ => return Ok(()),
             }
+        }
+    }
+
+    /// The full id of a container that does not run; none where it runs, or is not there.
+    async fn idle(&self, name: &str) -> Result<Option<String>, RuntimeError> {
+        let docker = self.connect().await?.docker;
+        let found = settled(|| docker.inspect_container(name, None::<InspectContainerOptions>));
+        match found.await {
+            Ok(found) => {
+                let runs = found.state.and_then(|state| state.running) == Some(true);
+                Ok(found.id.filter(|_| !runs))
+            }
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(failed("describe a container")(error)),
         }
     }
 

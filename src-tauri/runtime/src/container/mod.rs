@@ -11,6 +11,7 @@ mod network;
 mod pull;
 mod record;
 mod start;
+mod stray;
 mod watch;
 
 use std::{
