@@ -24,13 +24,7 @@ fn log_in(
     let keys = server.gangway(&["keypair", "show", "--secret"])?;
     let access_key = keys["access_key"].as_str().context("access key")?;
     let secret_key = keys["secret_key"].as_str().context("secret key")?;
-    let login = [
-        &["--json", "login", "--endpoint", endpoint, "--access-key"],
-        &[access_key, "--secret-key-stdin", "--keychain", "file"][..],
-        more,
-    ]
-    .concat();
-    let output = peer::with_line(&mut computer.command(&login), secret_key)?;
+    let output = peer::log_in_by_keypair(computer, endpoint, (access_key, secret_key), more)?;
     let said = match output.status.success() {
         true => output.stdout,
         false => output.stderr,

@@ -38,20 +38,8 @@ impl Server {
     }
 
     fn log_in(&self, computer: &Computer, endpoint: &str) -> Result<Value> {
-        let login = [
-            "--json",
-            "login",
-            "--endpoint",
-            endpoint,
-            "--access-key",
-            &self.access_key,
-            "--secret-key-stdin",
-            "--keychain",
-            "file",
-            "--as",
-            "lab",
-        ];
-        let output = peer::with_line(&mut computer.command(&login), &self.secret_key)?;
+        let keypair = (self.access_key.as_str(), self.secret_key.as_str());
+        let output = peer::log_in_by_keypair(computer, endpoint, keypair, &["--as", "lab"])?;
         ensure!(output.status.success(), "{output:?}");
         Ok(serde_json::from_slice(&output.stdout)?)
     }

@@ -238,20 +238,11 @@ async fn the_end_of_the_desktops_session_is_a_clean_end() -> Result<()> {
     // Somebody else has kept the user: everything goes on.
     ensure!(home.processes("gangway-desktop").len() == 1 && answers_http(port));
     ensure!(manager.tell("EndSession").await?);
-    eventually("the app to end", PATIENCE, || {
-        Ok(home.processes("gangway-desktop").is_empty().then_some(()))
-    })?;
-    drop(window);
-
-    let window = Window::app(&home).await?;
-    window.text_with("leave.last-end", "ttyd").await?;
+    let window = next_start(&home, window).await?;
     window.text_with("leave.last-end", "there.txt").await?;
     let pictures: PathBuf = repository::root().join("target/screenshots/leave");
     window.screenshot(&pictures.join("session-end.png")).await?;
-    window.text_with("status.tunnels", "1").await?;
-    eventually("the tunnel on its port", PATIENCE, || {
-        Ok(answers_http(port).then_some(()))
-    })
+    comes_back(&window, port).await
 }
 
 /// A desktop whose session manager nobody has heard of: the display goes, and the app with it.
@@ -261,13 +252,22 @@ async fn a_display_that_is_gone_takes_nothing_with_it() -> Result<()> {
     let window = Window::app(&home).await?;
     let port = open_tunnel(&home, &window).await?;
     home.change_display()?;
+    let window = next_start(&home, window).await?;
+    comes_back(&window, port).await
+}
+
+/// Waits for the app's end and starts it again: it says what was under way.
+async fn next_start(home: &Home, ending: Window) -> Result<Window> {
     eventually("the app to end", PATIENCE, || {
         Ok(home.processes("gangway-desktop").is_empty().then_some(()))
     })?;
-    drop(window);
-
-    let window = Window::app(&home).await?;
+    drop(ending);
+    let window = Window::app(home).await?;
     window.text_with("leave.last-end", "ttyd").await?;
+    Ok(window)
+}
+
+async fn comes_back(window: &Window, port: u64) -> Result<()> {
     window.text_with("status.tunnels", "1").await?;
     eventually("the tunnel on its port", PATIENCE, || {
         Ok(answers_http(port).then_some(()))

@@ -10,7 +10,7 @@ use tests::computer::{Computer, PATIENCE, rows};
 use tests::files;
 use tests::local_port::get;
 use tests::manager::Manager;
-use tests::peer::with_line;
+use tests::peer::{log_in_by_keypair, with_line};
 use tests::process::{Running, eventually};
 use tests::served_ui::Ui;
 use tests::web_server::WebServer;
@@ -78,6 +78,30 @@ impl Lab {
     }
 }
 
+/// A session with a page; the port of a tunnel to it.
+fn faraway(computer: &Computer) -> Result<u16> {
+    computer.launch("faraway", &[])?;
+    computer.serve("faraway", "hello from afar")?;
+    let open = [
+        "tunnel",
+        "open",
+        "faraway",
+        "8000",
+        "--http",
+        "--background",
+    ];
+    let tunnel = computer.gangway(&open)?;
+    Ok(u16::try_from(
+        tunnel["local_port"].as_u64().context("local_port")?,
+    )?)
+}
+
+fn shows(port: u16, part: &str) -> Result<String> {
+    eventually(part, PATIENCE, || {
+        Ok(get(port, "/").ok().filter(|page| page.contains(part)))
+    })
+}
+
 fn only(computer: &Computer, verb: &str, key: &str) -> Result<Value> {
     let list = computer.gangway(&[verb, "ls"])?;
     let rows = rows(&list, key)?;
@@ -92,23 +116,9 @@ async fn transfers_and_tunnels_wait_for_the_next_login() -> Result<()> {
     let web = WebServer::before(&lab.endpoint()?)?;
     let computer = Computer::new()?;
     lab.logged_in(&computer, &web.address())?;
-    computer.launch("faraway", &[])?;
-    computer.serve("faraway", "hello from afar")?;
+    let port = faraway(&computer)?;
     computer.gangway(&["folder", "create", "store"])?;
-    let tunnel = computer.gangway(&[
-        "tunnel",
-        "open",
-        "faraway",
-        "8000",
-        "--http",
-        "--background",
-    ])?;
-    let port = u16::try_from(tunnel["local_port"].as_u64().context("local_port")?)?;
-    let page = |part: &'static str| {
-        eventually(part, PATIENCE, || {
-            Ok(get(port, "/").ok().filter(|page| page.contains(part)))
-        })
-    };
+    let page = |part: &'static str| shows(port, part);
     page("hello from afar")?;
     let host = computer.host_pid()?;
 
@@ -207,40 +217,14 @@ async fn a_tunnel_goes_on_with_another_keypair() -> Result<()> {
     let computer = Computer::new()?;
     let endpoint = lab.endpoint()?;
     let log_in = |(access_key, secret_key): &(String, String)| -> Result<()> {
-        let mut command = computer.command(&[
-            "--json",
-            "login",
-            "--endpoint",
-            &endpoint,
-            "--access-key",
-            access_key,
-            "--secret-key-stdin",
-            "--keychain",
-            "file",
-            "--as",
-            "lab",
-        ]);
-        let output = with_line(&mut command, secret_key)?;
+        let keypair = (access_key.as_str(), secret_key.as_str());
+        let output = log_in_by_keypair(&computer, &endpoint, keypair, &["--as", "lab"])?;
         ensure!(output.status.success(), "{output:?}");
         Ok(())
     };
     log_in(&keys[0])?;
-    computer.launch("faraway", &[])?;
-    computer.serve("faraway", "hello from afar")?;
-    let tunnel = computer.gangway(&[
-        "tunnel",
-        "open",
-        "faraway",
-        "8000",
-        "--http",
-        "--background",
-    ])?;
-    let port = u16::try_from(tunnel["local_port"].as_u64().context("local_port")?)?;
-    let page = |part: &'static str| {
-        eventually(part, PATIENCE, || {
-            Ok(get(port, "/").ok().filter(|page| page.contains(part)))
-        })
-    };
+    let port = faraway(&computer)?;
+    let page = |part: &'static str| shows(port, part);
     page("hello from afar")?;
     graphql(
         "mutation($key: String!, $props: ModifyKeyPairInput!) {

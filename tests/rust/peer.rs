@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::computer::Computer;
 use crate::home::Home;
 use crate::manager::Manager;
 use crate::process::finish;
@@ -138,6 +139,22 @@ impl Peer {
         }
         gangway(&["proxy", "stop"]);
     }
+}
+
+/// `gangway login` at another manager by a keypair, which goes into the encrypted file; `more` are
+/// further words.
+///
+/// # Errors
+/// When it can't be started.
+pub fn log_in_by_keypair(
+    computer: &Computer,
+    endpoint: &str,
+    (access_key, secret_key): (&str, &str),
+    more: &[&str],
+) -> Result<std::process::Output> {
+    let mut login = computer.command(&["--json", "login", "--endpoint", endpoint]);
+    login.args(["--access-key", access_key, "--secret-key-stdin"]);
+    with_line(login.args(["--keychain", "file"]).args(more), secret_key)
 }
 
 /// Runs a command to its end with one line on its standard input.

@@ -15,29 +15,30 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::process::run;
 
-/// Ends TLS before a manager, with a certificate for `name` (`DNS:host`, `IP:address`) for which
-/// nobody vouches: `cert.pem` in `folder`. Where it listens.
+/// Makes a certificate for `name` (`DNS:host`, `IP:address`) for which nobody vouches, and its key:
+/// `cert.pem` and `key.pem` in `folder`.
+///
+/// # Errors
+/// When OpenSSL is missing or can't write there.
+pub fn certificate(folder: &Path, name: &str) -> Result<()> {
+    let mut make = Command::new("openssl");
+    make.args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1".split(' '))
+        .args("-nodes -days 2 -subj /CN=manager".split(' '))
+        .args(["-addext", &format!("subjectAltName={name}")])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", "key.pem", "-out", "cert.pem"])
+        .current_dir(folder);
+    run(make.stderr(Stdio::null())).map(drop)
+}
+
+/// Ends TLS before a manager, with a [`certificate`] for `name` in `folder`. Where it listens.
 ///
 /// # Errors
 /// When the certificate can't be made, or nothing can be listened on.
 pub fn secured(manager: SocketAddr, folder: &Path, name: &str) -> Result<SocketAddr> {
-    let path = |name: &str| folder.join(name).display().to_string();
-    let mut make = Command::new("openssl");
-    make.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-    ])
-    .args(["-nodes", "-days", "2", "-subj", "/CN=corp"])
-    .args(["-addext", &format!("subjectAltName={name}")])
-    .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-    .args(["-keyout", &path("key.pem"), "-out", &path("cert.pem")]);
-    run(make.stderr(Stdio::null()))?;
-    let certificate = CertificateDer::from_pem_file(path("cert.pem"))?;
-    let key = PrivateKeyDer::from_pem_file(path("key.pem"))?;
+    certificate(folder, name)?;
+    let certificate = CertificateDer::from_pem_file(folder.join("cert.pem"))?;
+    let key = PrivateKeyDer::from_pem_file(folder.join("key.pem"))?;
     // By name: with two of them in one build, rustls does not choose.
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?

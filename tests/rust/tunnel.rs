@@ -39,8 +39,13 @@ fn a_port_that_nobody_announced_is_found_and_a_session_launched_again_keeps_its_
     let open = ["tunnel", "open", "again", "8000", "--http", "--background"];
     let tunnel = computer.gangway(&open)?;
     let (id, port) = (text(&tunnel, "id")?, port_of(&tunnel)?);
+    // Names of other managers' sessions say whose they are.
+    let manager = match text(&tunnel, "profile")? {
+        "local" => String::new(),
+        other => format!(".{other}"),
+    };
     ensure!(
-        text(&tunnel, "named_url")? == format!("http://8000.again.localhost:{port}/"),
+        text(&tunnel, "named_url")? == format!("http://8000.again{manager}.localhost:{port}/"),
         "{tunnel}"
     );
     // A page with many files: each connection is served, whatever became of the one before.

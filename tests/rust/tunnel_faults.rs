@@ -41,20 +41,9 @@ impl Far {
         let keys = server.gangway(&["keypair", "show", "--secret"])?;
         let key = |name: &str| keys[name].as_str().context("key");
         let computer = Computer::new()?;
-        let login = [
-            "--json",
-            "login",
-            "--endpoint",
-            &link.address(),
-            "--access-key",
-            key("access_key")?,
-            "--secret-key-stdin",
-            "--keychain",
-            "file",
-            "--as",
-            "lab",
-        ];
-        let output = peer::with_line(&mut computer.command(&login), key("secret_key")?)?;
+        let keypair = (key("access_key")?, key("secret_key")?);
+        let output =
+            peer::log_in_by_keypair(&computer, &link.address(), keypair, &["--as", "lab"])?;
         ensure!(output.status.success(), "{output:?}");
         computer.launch(session, &[])?;
         computer.serve(session, "over the link")?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tests::computer::Computer;
 use tests::process::{Running, eventually, run};
+use tests::secured::certificate;
 
 use crate::load;
 
@@ -241,7 +242,7 @@ impl Product {
             Between::Tls => {
                 let port = free_port()?;
                 let folder = self.computer.path("");
-                self.certificate(&folder)?;
+                certificate(&folder, "DNS:localhost")?;
                 let folder = folder.display().to_string();
                 let to = local(self.endpoint);
                 running.push(helper(&["tls", &local(port), &to, &folder])?);
@@ -272,24 +273,6 @@ impl Product {
             far,
             _running: running,
         })
-    }
-
-    fn certificate(&self, folder: &Path) -> Result<()> {
-        let path = |name: &str| folder.join(name).display().to_string();
-        let mut make = Command::new("openssl");
-        make.args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-        ])
-        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .args(["-keyout", &path("key.pem"), "-out", &path("cert.pem")]);
-        run(make.stderr(Stdio::null())).map(drop)
     }
 
     /// Makes the profile lead to the manager by another address.
