@@ -55,8 +55,10 @@ pub async fn open_in_editor(
 /// When it never does; the message says what it held at last.
 pub fn session_has(home: &Home, session: &str, name: &str, text: &str) -> Result<()> {
     let mut last = String::new();
+    // A file that is not there yet is no failure.
+    let read = ["--", "sh", "-c", "cat \"$0\" || true", name];
     let held = eventually("what was saved to be put back", PATIENCE, || {
-        let answer = home.gangway(&["session", "exec", session, "--", "cat", name])?;
+        let answer = home.gangway(&[&["session", "exec", session][..], &read].concat())?;
         last = answer["stdout"].as_str().unwrap_or_default().to_owned();
         Ok((last == text).then_some(()))
     });

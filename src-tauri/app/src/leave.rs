@@ -208,11 +208,14 @@ pub(crate) async fn keep_note(app: AppHandle) {
         let live = table.live_work();
         if live != before && !is_decided(&app) {
             before = live;
+            // At once: the end that it is for gives no notice. What changes often is noted once a
+            // while, because the news of it wait meanwhile.
             table.note_run(false).await;
+            tokio::time::sleep(LOOK).await;
+            continue;
         }
-        match changes.recv().await {
-            Ok(_) | Err(RecvError::Lagged(_)) => tokio::time::sleep(LOOK).await,
-            Err(RecvError::Closed) => return,
+        if let Err(RecvError::Closed) = changes.recv().await {
+            return;
         }
         while changes.try_recv().is_ok() {}
     }
