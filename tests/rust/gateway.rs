@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// One request that came by.
 #[derive(Debug, Clone)]
@@ -29,6 +29,10 @@ struct State {
     holds: AtomicBool,
     no_upgrades: AtomicBool,
     cut: AtomicBool,
+    /// What no first line of a request may hold.
+    unwanted: Mutex<Option<String>>,
+    /// What stands for what in answers.
+    shown: Mutex<Option<(String, String)>>,
     /// Both ends of what is open.
     open: Mutex<Vec<TcpStream>>,
 }
@@ -36,6 +40,22 @@ struct State {
 impl State {
     fn passed(&self) -> std::sync::MutexGuard<'_, Vec<Passed>> {
         self.passed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unwanted(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.unwanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shown(&self) -> std::sync::MutexGuard<'_, Option<(String, String)>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refuses(&self, request: &str) -> bool {
+        let first = request.lines().next().unwrap_or_default();
+        let unwanted = self.unwanted();
+        unwanted.as_ref().is_some_and(|text| first.contains(text))
+            || (self.no_upgrades.load(SeqCst)
+                && request.to_ascii_lowercase().contains("upgrade: websocket"))
     }
 }
 
@@ -102,6 +122,21 @@ impl Gateway {
     pub fn refuse_upgrades(&self) {
         self.state.no_upgrades.store(true, SeqCst);
     }
+
+    /// From now on turns away requests whose first line holds `text`.
+    pub fn turn_away(&self, text: &str) {
+        *self.state.unwanted() = Some(text.to_owned());
+    }
+
+    /// From now on writes `shown` in answers in the place of `hidden`, which is as long.
+    ///
+    /// # Errors
+    /// When it is not as long: the answer's length would be wrong.
+    pub fn show(&self, hidden: &str, shown: &str) -> Result<()> {
+        ensure!(hidden.len() == shown.len(), "{hidden} and {shown}");
+        *self.state.shown() = Some((hidden.to_owned(), shown.to_owned()));
+        Ok(())
+    }
 }
 
 /// Both directions of one connection, each in a thread.
@@ -149,9 +184,7 @@ fn requests(mut client: TcpStream, mut manager: TcpStream, state: &State, waitin
         ];
         if begins.iter().any(|method| chunk.starts_with(method)) {
             let request = String::from_utf8_lossy(chunk).into_owned();
-            if state.no_upgrades.load(SeqCst)
-                && request.to_ascii_lowercase().contains("upgrade: websocket")
-            {
+            if state.refuses(&request) {
                 let _ = client.write_all(
                     b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
                 );
@@ -187,7 +220,10 @@ fn answers(mut manager: TcpStream, mut client: TcpStream, state: &State, waiting
         while state.holds.load(SeqCst) && waits(waiting).is_some() {
             thread::sleep(Duration::from_millis(5));
         }
-        let chunk = &buffer[..count];
+        let chunk = &mut buffer[..count];
+        if let Some((hidden, shown)) = &*state.shown() {
+            replace(chunk, hidden.as_bytes(), shown.as_bytes());
+        }
         if client.write_all(chunk).is_err() {
             break;
         }
@@ -200,6 +236,16 @@ fn answers(mut manager: TcpStream, mut client: TcpStream, state: &State, waiting
     }
     let _ = client.shutdown(Shutdown::Both);
     let _ = manager.shutdown(Shutdown::Both);
+}
+
+fn replace(chunk: &mut [u8], hidden: &[u8], shown: &[u8]) {
+    let mut at = 0;
+    while let Some(window) = chunk.get(at..at + hidden.len()) {
+        if window == hidden {
+            chunk[at..at + hidden.len()].copy_from_slice(shown);
+        }
+        at += 1;
+    }
 }
 
 /// How far an answer is.

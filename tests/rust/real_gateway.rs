@@ -78,3 +78,55 @@ fn peer_sessions_are_reached_by_the_app_proxy() -> Result<()> {
     computer.gangway(&["session", "rm", "--yes", "way-round"])?;
     Ok(())
 }
+
+/// Where the app proxy's workers pass nothing but HTTP, a web app is reached by its owner's permit.
+#[tokio::test]
+#[ignore = "needs another manager: cargo xtask test --peer backendai"]
+async fn peer_web_apps_where_the_app_proxy_passes_only_pages() -> Result<()> {
+    let mut peer = Peer::expected()?;
+    let computer = Computer::new()?.log_in()?;
+    let gateway = Gateway::before(&peer.manager)?;
+    gateway.refuse_upgrades();
+    let direct = peer.signer()?;
+    peer.manager = gateway.address();
+    peer.log_in(computer.home())?;
+    let id = computer.launch("pages", &[])?;
+    let apps = computer.gangway(&["app", "ls", "pages"])?;
+    let apps = apps["apps"].as_array().context("apps")?;
+    let mut web = apps.iter().filter(|app| app["protocol"] == "http");
+    let app = web
+        .find(|app| app["name"] != "ttyd")
+        .context("no web app")?;
+    let name = app["name"].as_str().context("name")?;
+
+    // The coordinator is found where the manager says, and that has no worker for plain bytes.
+    let body = serde_json::json!({ "app": name });
+    let start = format!("/session/{id}/start-service");
+    let started = direct.post(&start, &body).await?.ok()?;
+    let coordinator = started["wsproxy_addr"].as_str().context("wsproxy_addr")?;
+    let pages = Gateway::before(coordinator)?;
+    pages.turn_away("protocol=tcp");
+    gateway.show(coordinator.trim_end_matches('/'), &pages.address())?;
+
+    computer.ok("pages", "echo seen-through > index.html")?;
+    let tunnel = computer.gangway(&["tunnel", "open", "pages", name, "--background"])?;
+    let port = u16::try_from(tunnel["local_port"].as_u64().context("local_port")?)?;
+    for _ in 0..3 {
+        let page = get(port, "/")?;
+        ensure!(
+            page.contains("200 OK") && page.contains("seen-through"),
+            "{page}"
+        );
+        ensure!(
+            !page.contains("appproxy_permit"),
+            "the permit is out: {page}"
+        );
+    }
+    let asked: Vec<_> = pages.so_far().into_iter().map(|it| it.request).collect();
+    ensure!(
+        asked.iter().any(|it| it.contains("protocol=http")),
+        "{asked:?}"
+    );
+    computer.gangway(&["session", "rm", "--yes", "pages"])?;
+    Ok(())
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use eventsource_stream::{Event, Eventsource};
 use futures_util::{Stream, StreamExt};
+use protocol::problem::Problem;
 
 use crate::{Client, Error};
 
@@ -80,6 +81,44 @@ fn end_of_event(chunk: &[u8]) -> Option<usize> {
         .into_iter()
         .filter_map(ends)
         .max()
+}
+
+/// Whether something for browsers came where none belongs.
+pub(crate) fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
+}
+
+/// The error for an answer of `status` with this body, whoever wrote it.
+pub(crate) fn refused(status: u16, body: &[u8]) -> Error {
+    let problem = serde_json::from_slice::<Problem>(body)
+        .ok()
+        .filter(|problem| !(problem.kind.is_empty() && problem.title.is_empty()))
+        .unwrap_or_else(|| {
+            // A proxy in between, or a storage: keep a line of what it said.
+            let text = String::from_utf8_lossy(body);
+            let line: String = text
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(200)
+                .collect();
+            let title = http::StatusCode::from_u16(status)
+                .ok()
+                .and_then(|status| status.canonical_reason())
+                .unwrap_or("error");
+            let problem = Problem::new("unknown", title);
+            // A page for browsers begins with nothing that anybody wants to read.
+            if line.is_empty() || is_page(body) {
+                problem
+            } else {
+                problem.msg(line)
+            }
+        });
+    Error::Manager {
+        status,
+        problem: Box::new(problem),
+    }
 }
 
 #[cfg(test)]

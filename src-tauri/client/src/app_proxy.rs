@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use http::HeaderMap;
 use http::header::{ACCEPT, LOCATION};
 use protocol::api::session::StartService;
 use serde::Deserialize;
@@ -17,7 +18,7 @@ use crate::connect::connect;
 use crate::{Client, Error, StartOptions};
 
 #[derive(Deserialize)]
-struct Started {
+pub(crate) struct Started {
     token: String,
     #[serde(default)]
     wsproxy_addr: Option<String>,
@@ -25,7 +26,7 @@ struct Started {
 
 impl Started {
     /// The first step at the app proxy.
-    fn add(&self, session: &str) -> Result<Url, Error> {
+    pub(crate) fn add(&self, session: &str) -> Result<Url, Error> {
         let address = self.wsproxy_addr.as_deref().unwrap_or_default();
         let mut add = Url::parse(address).map_err(|_| bad("it has no address"))?;
         add.path_segments_mut()
@@ -37,13 +38,13 @@ impl Started {
 }
 
 #[derive(Deserialize)]
-struct Added {
-    url: Url,
+pub(crate) struct Added {
+    pub(crate) url: Url,
 }
 
 #[derive(Deserialize)]
-struct Worker {
-    redirect_url: Url,
+pub(crate) struct Worker {
+    pub(crate) redirect_url: Url,
 }
 
 /// Meant for a program that listens on this computer; what it would need stands in the query.
@@ -92,11 +93,12 @@ impl Client {
         }
         let added: Added = self.follow(add).await?;
         let worker: Worker = self.follow(added.url).await?;
-        self.leads_to(worker.redirect_url).await
+        let (address, _) = self.leads_to(worker.redirect_url).await?;
+        Ok(address)
     }
 
-    /// Where the last step of the app proxy sends a browser.
-    async fn leads_to(&self, address: Url) -> Result<Url, Error> {
+    /// Where the last step of the app proxy sends a browser, and with what headers.
+    pub(crate) async fn leads_to(&self, address: Url) -> Result<(Url, HeaderMap), Error> {
         let step = self.http()?.get(address.clone()).send();
         let response = self.within(ANSWER, step).await?;
         if !response.status().is_redirection() {
@@ -109,7 +111,8 @@ impl Client {
             .and_then(|target| target.to_str().ok())
             .and_then(|target| address.join(target).ok())
             .filter(|target| matches!(target.scheme(), "http" | "https"));
-        target.ok_or_else(|| bad("it leads nowhere"))
+        let target = target.ok_or_else(|| bad("it leads nowhere"))?;
+        Ok((target, response.headers().clone()))
     }
 
     /// Connects to a service of a session through the cluster's app proxy, as plain bytes. The port
@@ -150,7 +153,7 @@ impl Client {
         self.started(session, app, options).await.map(drop)
     }
 
-    async fn started(
+    pub(crate) async fn started(
         &self,
         session: &str,
         app: &str,
@@ -207,7 +210,7 @@ impl Client {
     }
 
     /// One step of the app proxy. Its addresses hold tokens, which no error may show.
-    async fn follow<T: DeserializeOwned>(&self, address: Url) -> Result<T, Error> {
+    pub(crate) async fn follow<T: DeserializeOwned>(&self, address: Url) -> Result<T, Error> {
         let step = self.http()?.get(address).header(ACCEPT, "application/json");
         let response = self.within(ANSWER, step.send()).await?;
         let response = self.check(response).await?;
@@ -217,7 +220,7 @@ impl Client {
     }
 }
 
-fn bad(reason: &str) -> Error {
+pub(crate) fn bad(reason: &str) -> Error {
     Error::answer("a request for the app proxy", reason)
 }
 

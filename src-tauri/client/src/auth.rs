@@ -177,7 +177,7 @@ impl Client {
         let id = session_id(sent.headers());
         let bytes = self.whole(sent).await?;
         let Ok(answer) = serde_json::from_slice::<WebLoginAnswer>(&bytes) else {
-            return Err(crate::connection::refused(status.as_u16(), &bytes));
+            return Err(crate::answer::refused(status.as_u16(), &bytes));
         };
         if !answer.authenticated {
             return Err(web_refusal(status, answer.data.unwrap_or_default()));
@@ -228,7 +228,7 @@ impl Client {
             Ok(WebRenewed {
                 data: Some(told), ..
             }) => Err(web_refusal(status, told)),
-            _ => Err(crate::connection::refused(status.as_u16(), &bytes)),
+            _ => Err(crate::answer::refused(status.as_u16(), &bytes)),
         }
     }
 

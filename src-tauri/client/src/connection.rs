@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
-use jiff::Timestamp;
 use protocol::api::auth::Announcement;
-use protocol::problem::Problem;
 use protocol::signing;
 use protocol::version::ApiVersion;
 use secrecy::ExposeSecret;
@@ -16,8 +14,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use url::{Position, Url};
 
+use crate::answer::{is_page, refused};
 use crate::auth::{Credentials, Keypair};
 use crate::call::Call;
+use crate::clock::Clock;
 use crate::connect::is_here;
 use crate::network::Versions;
 use crate::retry::{Setback, wanted_pause};
@@ -44,6 +44,7 @@ struct Inner {
     announcement: OnceCell<Announcement>,
     http: OnceLock<reqwest::Client>,
     upgradable: OnceLock<reqwest::Client>,
+    clock: Clock,
     /// Set when the manager has no way to a service itself.
     past_manager: Arc<AtomicBool>,
 }
@@ -106,6 +107,7 @@ impl Client {
                 announcement: OnceCell::new(),
                 http: OnceLock::new(),
                 upgradable: OnceLock::new(),
+                clock: Clock::default(),
                 past_manager: Arc::default(),
             }),
         }
@@ -235,7 +237,10 @@ impl Client {
         let bad = |error: &dyn std::fmt::Display| Error::Request(error.to_string());
         let mut headers = HeaderMap::new();
         let version = self.version().to_string();
-        let date = Timestamp::now()
+        let date = self
+            .inner
+            .clock
+            .now()
             .strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00")
             .to_string();
         if let Some(Credentials::WebSession(session)) = &self.inner.credentials {
@@ -281,7 +286,9 @@ impl Client {
 
     /// Made at first use: reading the system's certificates takes longer than many a request.
     pub(crate) fn http(&self) -> Result<&reqwest::Client, Error> {
-        made_once(&self.inner.http, || self.transport(Versions::All))
+        made_once(&self.inner.http, || {
+            Ok(self.transport(Versions::All)?.read_timeout(SILENCE))
+        })
     }
 
     /// For connections that become something else, which HTTP/2 can't.
@@ -289,7 +296,8 @@ impl Client {
         // Always on a connection of its own: one that was kept may lead nowhere any more, after a
         // sleep or on another network, and nothing tells.
         made_once(&self.inner.upgradable, || {
-            let builder = self.transport(Versions::One)?.pool_max_idle_per_host(0);
+            let builder = self.transport(Versions::One)?.read_timeout(SILENCE);
+            let builder = builder.pool_max_idle_per_host(0);
             Ok(match self.inner.endpoint.scheme() {
                 // Reading the system's certificates takes longer than the connection.
                 "http" => builder.tls_certs_only([]),
@@ -298,11 +306,10 @@ impl Client {
         })
     }
 
-    fn transport(&self, versions: Versions) -> Result<reqwest::ClientBuilder, Error> {
+    pub(crate) fn transport(&self, versions: Versions) -> Result<reqwest::ClientBuilder, Error> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("gangway/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(10))
-            .read_timeout(SILENCE)
             .tcp_nodelay(true)
             .redirect(reqwest::redirect::Policy::none());
         match self.is_loopback() {
@@ -333,7 +340,14 @@ impl Client {
     }
 
     async fn send_once(&self, call: &Call<'_>) -> Result<reqwest::Response, Setback> {
-        let response = self.send_unchecked(call).await?;
+        let mut response = self.send_unchecked(call).await?;
+        let refused = matches!(response.status().as_u16(), 400 | 401);
+        // What carries no date learns for those that come after it.
+        let news = (refused || call.anonymous) && self.inner.clock.learn(response.headers());
+        if news && !call.anonymous {
+            // Refused before anything was done: it may go again, with the manager's own time.
+            response = self.send_unchecked(call).await?;
+        }
         tracing::debug!(
             what = call.what(),
             status = response.status().as_u16(),
@@ -455,42 +469,4 @@ fn made_once(
         .build()
         .map_err(|error| Error::Request(error.to_string()))?;
     Ok(place.get_or_init(|| http))
-}
-
-/// Whether something for browsers came where none belongs.
-fn is_page(body: &[u8]) -> bool {
-    body.trim_ascii_start().starts_with(b"<")
-}
-
-/// The error for an answer of `status` with this body, whoever wrote it.
-pub(crate) fn refused(status: u16, body: &[u8]) -> Error {
-    let problem = serde_json::from_slice::<Problem>(body)
-        .ok()
-        .filter(|problem| !(problem.kind.is_empty() && problem.title.is_empty()))
-        .unwrap_or_else(|| {
-            // A proxy in between, or a storage: keep a line of what it said.
-            let text = String::from_utf8_lossy(body);
-            let line: String = text
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .chars()
-                .take(200)
-                .collect();
-            let title = http::StatusCode::from_u16(status)
-                .ok()
-                .and_then(|status| status.canonical_reason())
-                .unwrap_or("error");
-            let problem = Problem::new("unknown", title);
-            // A page for browsers begins with nothing that anybody wants to read.
-            if line.is_empty() || is_page(body) {
-                problem
-            } else {
-                problem.msg(line)
-            }
-        });
-    Error::Manager {
-        status,
-        problem: Box::new(problem),
-    }
 }

@@ -17,7 +17,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::Command;
 
-use crate::connection::refused;
+use crate::answer::refused;
 use crate::{EngineError, Error};
 
 /// An engine on this very computer that says nothing for so long hangs.

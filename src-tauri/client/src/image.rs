@@ -188,7 +188,7 @@ impl Client {
         }
         let body = json!({ "type": "https://api.backend.ai/probs/graphql-error",
             "title": "GraphQL-generated error.", "msg": answer.msg });
-        Err(crate::connection::refused(400, body.to_string().as_bytes()))
+        Err(crate::answer::refused(400, body.to_string().as_bytes()))
     }
 }
 

@@ -10,6 +10,7 @@ mod auth;
 mod background;
 mod call;
 mod certificate;
+mod clock;
 mod connect;
 mod connection;
 mod discover;
@@ -31,6 +32,7 @@ mod ssh_keypair;
 mod storage;
 mod stream;
 mod versions;
+mod web_app;
 
 pub use app_proxy::Share;
 pub use auth::{Credentials, Keypair, LoggedIn, Login, Owner, WebSession};
@@ -49,5 +51,6 @@ pub use session::{KernelRow, Ran, SessionPage, SessionQuery, SessionRow};
 pub use shell::{ShellReader, ShellWriter};
 pub use storage::{Download, Upload};
 pub use stream::{ServiceStream, StartOptions};
+pub use web_app::WebApp;
 
 pub use protocol;

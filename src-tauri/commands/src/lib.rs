@@ -45,6 +45,8 @@ mod terminal;
 mod transfer;
 mod tunnel;
 pub mod types;
+mod waiting;
+mod web_apps;
 
 pub use app_launch::DEFAULT_START_LIMIT;
 pub use browser::is_of_this_computer;

@@ -2,20 +2,16 @@
 //! profile they belong to. They themselves know no manager.
 
 use std::collections::HashMap;
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context as TaskContext, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::ssh::client::Connection;
 use client::protocol::api::gangway::{StartStage, capability};
-use client::{Doorway, ServiceStream, SessionRow, StartOptions};
+use client::{Doorway, SessionRow, StartOptions};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use transfer::{Place, Places, SftpStore, Store, StoreError};
-use tunnel::{BoxHeld, BoxStream, Dial, DialError, Held, Progress, Service, Target, Waits};
+use tunnel::{BoxHeld, BoxStream, Dial, DialError, Progress, Service, Target, Waits};
 use uuid::Uuid;
 
 use crate::app_launch::limit_of;
@@ -25,6 +21,8 @@ use crate::links;
 use crate::mounts;
 use crate::session::find_running;
 use crate::types::{Failure, FailureCode};
+use crate::waiting::Waiting;
+use crate::web_apps::WebApps;
 
 /// Reaches what a user's profiles can reach.
 pub(crate) struct Reach {
@@ -32,6 +30,7 @@ pub(crate) struct Reach {
     /// Sessions that were launched again under their names, by profile and old id: nobody asks
     /// for the old one first.
     moved: Mutex<HashMap<(String, String), String>>,
+    web_apps: WebApps,
 }
 
 impl Reach {
@@ -39,6 +38,7 @@ impl Reach {
         Self {
             context,
             moved: Mutex::default(),
+            web_apps: WebApps::default(),
         }
     }
 }
@@ -82,61 +82,6 @@ fn told(target: &Target, failure: Failure) -> DialError {
     }
 }
 
-/// So long a stream is used again and again: whoever has logged out is to get no further on one
-/// that was made before.
-const USED_FOR: Duration = Duration::from_secs(10);
-
-/// A stream that waits for its use.
-struct Waiting {
-    stream: ServiceStream,
-    since: Instant,
-}
-
-impl Held for Waiting {
-    fn begin(&mut self) {
-        self.stream.begin();
-    }
-
-    fn is_there(&mut self) -> BoxFuture<'_, bool> {
-        self.stream.is_there().boxed()
-    }
-
-    fn again(&mut self) -> bool {
-        self.since.elapsed() < USED_FOR && self.stream.reuse()
-    }
-}
-
-impl AsyncRead for Waiting {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut TaskContext<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Waiting {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut TaskContext<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut TaskContext<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 impl Reach {
     /// Does what asks the manager, unless it has just refused the same login: who waits for another
     /// does not ask again and again.
@@ -176,7 +121,8 @@ impl Reach {
         };
         match self.wherever(target, connect).await {
             Err(_) if !ours && name != links::SSH_SERVICE && client.is_past_manager() => {
-                self.app_through_ssh(&client, target, &name, &options).await
+                self.app_past_manager(&client, target, &name, &options)
+                    .await
             }
             reached => Ok(Box::new(reached?)),
         }
@@ -227,6 +173,37 @@ impl Reach {
             drop(client.connect_service(&session, name, options).await?);
         }
         self.through_ssh(client, row.session_id, port).await
+    }
+
+    /// The same where the manager has no streams: an app proxy may pass nothing but web pages.
+    async fn app_past_manager(
+        &self,
+        client: &client::Client,
+        target: &Target,
+        name: &str,
+        options: &StartOptions,
+    ) -> Result<BoxStream, Failure> {
+        let at_app_proxy = async || {
+            let row = self.session(target).await?;
+            let whose = (target.profile.as_str(), client);
+            self.web_apps.connect(whose, &row, (name, options)).await
+        };
+        if self.web_apps.is_only_way(&target.profile)
+            && let Ok(Some(stream)) = at_app_proxy().await
+        {
+            return Ok(stream);
+        }
+        match self.app_through_ssh(client, target, name, options).await {
+            Err(failure) => match at_app_proxy().await {
+                Ok(Some(stream)) => Ok(stream),
+                Ok(None) => Err(failure),
+                Err(second) => {
+                    tracing::info!(message = second.message, "no way at the app proxy");
+                    Err(failure)
+                }
+            },
+            reached => reached,
+        }
     }
 
     async fn start_progress(&self, target: &Target) -> Result<Option<Progress>, Failure> {
@@ -287,8 +264,7 @@ impl Reach {
             async move { client.hold_service(&session, name, options).await }
         };
         let stream = self.wherever(target, connect).await?;
-        let since = Instant::now();
-        Ok(stream.map(|stream| Box::new(Waiting { stream, since }) as BoxHeld))
+        Ok(stream.map(|stream| Box::new(Waiting::from(stream)) as BoxHeld))
     }
 
     /// Connects to the session that a tunnel was made for, else to the one that was launched again

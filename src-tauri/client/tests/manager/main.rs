@@ -18,3 +18,4 @@ mod signing;
 mod silence;
 mod storage;
 mod version;
+mod web_app;

@@ -1,14 +1,17 @@
 //! The manager's own check of every kind of request.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use client::protocol::signing::{self, Credential};
 use client::{Client, Credentials, Keypair, Login, StartOptions};
 use http::StatusCode;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::address::{ACCESS_KEY, SECRET_KEY, keypair, serve};
+use crate::address::{ACCESS_KEY, SECRET_KEY, keypair, near, serve};
 
 /// Checks as the manager does, and says in the problem what was signed.
 async fn check(request: Request) -> Response {
@@ -120,4 +123,35 @@ async fn a_login_says_nothing_of_another_keypair() {
         panic!("a manager gives keypairs");
     };
     assert_eq!(keypair.access_key, "A");
+}
+
+/// A manager that is three hours ahead, and refuses as those of Backend.AI do.
+async fn ahead(request: Request) -> Response {
+    let theirs = Timestamp::now() + SignedDuration::from_hours(3);
+    let date = request.headers().get("date").unwrap().to_str().unwrap();
+    let now = jiff::fmt::rfc2822::to_string(&theirs.to_zoned(jiff::tz::TimeZone::UTC)).unwrap();
+    let headers = [("date", now)];
+    match signing::check_date(date, theirs) {
+        Ok(_) => (headers, r#"{"matches": []}"#).into_response(),
+        Err(_) => {
+            let body = r#"{"type":"https://api.backend.ai/probs/invalid-auth-params","title":"Missing or invalid authorization parameters.","msg":"Date/time sync error"}"#;
+            (StatusCode::BAD_REQUEST, headers, body).into_response()
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_is_made_up_for() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let answer = move |request| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        ahead(request)
+    };
+    let client = near(serve(Router::new().fallback(answer)).await);
+    for _ in 0..3 {
+        assert!(client.match_sessions("any").await.unwrap().is_empty());
+    }
+    // Learnt once.
+    assert_eq!(asked.load(Ordering::Relaxed), 4);
 }
