@@ -235,20 +235,37 @@ impl Visit {
                 Ok(self.home.opened_in_browser())
             })
             .await?;
+        self.browse(&address).await?;
+        self.picture("drawer-apps-open").await?;
+
+        // Others get it from the app proxy.
+        let share = format!("drawer.app-share.{name}");
+        self.window.click(&share).await?;
+        self.window.find("share.dialog").await?;
+        self.picture("share").await?;
+        self.window.click("share.submit").await?;
+        let shared = self.window.text_with("share.url", "http").await?;
+        self.picture("shared").await?;
+        self.browse(&shared).await?;
+        self.window.keys("\u{e00c}").await?;
+        self.window.gone("share.url").await?;
+
+        self.window.click("status.tunnels").await?;
+        self.picture("tunnels").await?;
+        self.window.keys("\u{e00c}").await
+    }
+
+    async fn browse(&self, address: &str) -> Result<()> {
         let browser = Window::browser(&self.home).await?;
         let seen = browser
             .eventually("the app's page", async || {
-                browser.client().goto(&address).await?;
+                browser.client().goto(address).await?;
                 let body = browser.css("body").await?.text().await?;
                 Ok(body.contains("seen-through").then_some(()))
             })
             .await;
         browser.close().await?;
-        seen?;
-        self.picture("drawer-apps-open").await?;
-        self.window.click("status.tunnels").await?;
-        self.picture("tunnels").await?;
-        self.window.keys("\u{e00c}").await
+        seen
     }
 
     async fn files(&self, id: &str) -> Result<()> {

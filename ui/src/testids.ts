@@ -43,6 +43,13 @@ export const ids = {
     atLoginYes: 'status.at-login.yes',
     atLoginNo: 'status.at-login.no',
   },
+  share: {
+    dialog: 'share.dialog',
+    allow: 'share.allow',
+    subdomain: 'share.subdomain',
+    submit: 'share.submit',
+    url: 'share.url',
+  },
   forward: {
     dialog: 'forward.dialog',
     remotePort: 'forward.remote-port',
@@ -119,6 +126,7 @@ export const ids = {
     logSearch: 'drawer.log-search',
     logDownload: 'drawer.log-download',
     app: (name: string) => `drawer.app.${name}`,
+    appShare: (name: string) => `drawer.app-share.${name}`,
     appOpen: (name: string) => `drawer.app-open.${name}`,
     appInstall: (name: string) => `drawer.app-install.${name}`,
     appStage: (name: string) => `drawer.app-stage.${name}`,

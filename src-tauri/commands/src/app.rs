@@ -32,6 +32,7 @@ pub(crate) async fn list(context: &Context, request: SessionRef) -> Result<AppLi
             state: AppRunState::Ready,
             installable: false,
             needs: None,
+            shareable: is_page(port.protocol),
             name: port.name,
         });
         return Ok(AppList {
@@ -51,6 +52,8 @@ pub(crate) async fn list(context: &Context, request: SessionRef) -> Result<AppLi
         },
         installable: app.installable,
         needs: app.needs,
+        // Our own engine has no app proxy.
+        shareable: false,
     });
     Ok(AppList {
         apps: apps.collect(),
@@ -67,7 +70,6 @@ pub(crate) async fn share(context: &Context, request: AppShare) -> Result<Shared
     let client = context.client().await?;
     let row = find_running(&client, &request.session).await?;
     let port = row.service_ports.iter().find(|it| it.name == request.app);
-    let is_page = |protocol| matches!(protocol, ServiceProtocol::Http | ServiceProtocol::Preopen);
     match port {
         None => {
             let message = format!("the session {} has no app \"{}\"", row.name, request.app);
@@ -96,6 +98,11 @@ pub(crate) async fn share(context: &Context, request: AppShare) -> Result<Shared
         app: request.app,
         session: row.session_id.to_string(),
     })
+}
+
+/// Whether a browser may show it.
+fn is_page(protocol: ServiceProtocol) -> bool {
+    matches!(protocol, ServiceProtocol::Http | ServiceProtocol::Preopen)
 }
 
 /// An address, or one with the length of a prefix.

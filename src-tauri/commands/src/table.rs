@@ -207,7 +207,7 @@ table! {
         "session.wait" SessionWait => Session, Read, ALL, Here, [Session] => crate::session::wait;
 
         "app.list" SessionRef => AppList, Read, ALL, Here, [Session] => crate::app::list;
-        "app.share" AppShare => SharedApp, Change, TERMINAL, Here, [] => crate::app::share;
+        "app.share" AppShare => SharedApp, Change, ALL, Here, [] => crate::app::share;
         "app.open" AppOpen => OpenedApp, Change, ALL, ProxyHost, [Tunnel] => crate::tunnel::app::open;
         "app.stop" AppRef => Nothing, Change, ALL, Here, [Session] => crate::app_launch::stop;
         "tunnel.list" Nothing => TunnelList, Read, ALL, ProxyHost, [Tunnel] => crate::tunnel::list;

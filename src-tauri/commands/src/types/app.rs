@@ -62,6 +62,8 @@ pub struct AppState {
     pub installable: bool,
     /// Program without which it can't be installed, when this computer lacks that one.
     pub needs: Option<String>,
+    /// Whether others may be let in at the cluster's app proxy, where it has one.
+    pub shareable: bool,
 }
 
 /// The apps of a session.

@@ -33,4 +33,8 @@ installable: boolean,
 /**
  * Program without which it can't be installed, when this computer lacks that one.
  */
-needs: string | null, };
+needs: string | null, 
+/**
+ * Whether others may be let in at the cluster's app proxy, where it has one.
+ */
+shareable: boolean, };

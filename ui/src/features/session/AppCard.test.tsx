@@ -15,6 +15,7 @@ const app: AppState = {
   state: 'ready',
   installable: false,
   needs: null,
+  shareable: false,
 };
 const session = { id: '0190', name: 'work' } as unknown as Session;
 
@@ -86,4 +87,32 @@ it('tells how far an app is, lets its user wait longer, and copies what was trie
   fireEvent.click(screen.getByTestId(ids.drawer.appWait('lab')));
   await expect.poll(() => asked.length).toBe(2);
   expect(asked[1]?.payload).toMatchObject({ session: '0190', app: 'lab', guarded: true });
+});
+
+it('shares a web app where there is an app proxy, with whom its user names', async () => {
+  const calls = answerWith({
+    'app.share': () => ({ url: 'http://apps.example:10205/', app: 'lab', session: '0190' }),
+  });
+  const shared = { ...app, shareable: true };
+  await show(<AppCard app={shared} session={session} busy={false} onInstall={() => undefined} />);
+  fireEvent.click(screen.getByTestId(ids.drawer.appShare('lab')));
+  const allow = await screen.findByTestId(ids.share.allow);
+  expect(calls).toEqual([]);
+  fireEvent.change(allow, { target: { value: '10.1.0.0/16, 10.2.3.4' } });
+  fireEvent.click(screen.getByTestId(ids.share.submit));
+  const url = await screen.findByTestId(ids.share.url);
+  expect(url.textContent).toBe('http://apps.example:10205/');
+  const payload = {
+    session: '0190',
+    app: 'lab',
+    allowed: ['10.1.0.0/16', '10.2.3.4'],
+    subdomain: null,
+  };
+  expect(calls).toEqual([{ name: 'app.share', payload }]);
+});
+
+it('offers no sharing where there is no app proxy', async () => {
+  answerWith({});
+  await show(<AppCard app={app} session={session} busy={false} onInstall={() => undefined} />);
+  expect(screen.queryByTestId(ids.drawer.appShare('lab'))).toBeNull();
 });

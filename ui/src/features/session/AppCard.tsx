@@ -8,16 +8,19 @@ import {
   type LucideIcon,
   NotebookText,
   Plug,
+  Share2,
   SquareTerminal,
 } from 'lucide-react';
+import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { type AppState, inWindow, type OpenedApp, type Session, toFailure } from '@/bridge';
 import { openUrl } from '@/bridge/openUrl';
 import { useAction } from '@/bridge/query';
 import { CopyAddress } from '@/features/tunnel/CopyAddress';
 import { LaunchReport } from '@/features/tunnel/LaunchReport';
-import { ErrorState, useToast } from '@/kit';
+import { ErrorState, IconButton, useToast } from '@/kit';
 import { ids } from '@/testids';
+import { ShareDialog } from './ShareDialog';
 import { AppLines, StartLimit, StartProgress } from './StartProgress';
 import styles from './session.module.css';
 import { useLaunch } from './useLaunch';
@@ -43,6 +46,7 @@ export function AppCard({ app, session, busy, onInstall }: Props) {
   const toast = useToast();
   const launch = useLaunch(session.id, app.name);
   const stop = useAction('app.stop');
+  const [sharing, setSharing] = useState(false);
   const page = app.protocol === 'http' || app.protocol === 'preopen';
   const Icon = ICONS[app.name] ?? (page ? AppWindow : Plug);
 
@@ -67,6 +71,14 @@ export function AppCard({ app, session, busy, onInstall }: Props) {
           <small className="muted">{t(`apps.state.${app.state}`)}</small>
           {app.needs && <small className="muted">{t('apps.needs', { program: app.needs })}</small>}
         </div>
+        {app.shareable && (
+          <IconButton
+            label={t('apps.share')}
+            icon={<Share2 size={14} />}
+            onClick={() => setSharing(true)}
+            testId={ids.drawer.appShare(app.name)}
+          />
+        )}
         {app.state === 'missing' ? (
           app.installable && (
             <Button
@@ -148,6 +160,7 @@ export function AppCard({ app, session, busy, onInstall }: Props) {
           <AppLines app={app.name} lines={launch.lines} />
         </>
       )}
+      {sharing && <ShareDialog app={app} session={session} onClose={() => setSharing(false)} />}
     </article>
   );
 }

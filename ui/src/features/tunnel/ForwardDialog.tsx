@@ -5,6 +5,7 @@ import { openUrl } from '@/bridge/openUrl';
 import { useAction } from '@/bridge/query';
 import { ErrorState, useToast } from '@/kit';
 import { ids } from '@/testids';
+import { networks } from './networks';
 
 interface Fields {
   remotePort: number | null;
@@ -119,7 +120,7 @@ export function ForwardDialog({ session, port, onClose }: Props) {
         </Form.Item>
         {others && (
           <>
-            <Alert type="warning" showIcon message={t('ports.public_warning')} />
+            <Alert type="warning" showIcon title={t('ports.public_warning')} />
             <Form.Item<Fields>
               name="allow"
               label={t('ports.allow')}
@@ -140,8 +141,4 @@ export function ForwardDialog({ session, port, onClose }: Props) {
       </Form>
     </Modal>
   );
-}
-
-function networks(text: string): string[] {
-  return text.split(/[\s,]+/).filter((network) => network !== '');
 }
