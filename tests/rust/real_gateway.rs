@@ -98,6 +98,7 @@ async fn peer_web_apps_where_the_app_proxy_passes_only_pages() -> Result<()> {
         .find(|app| app["name"] != "ttyd")
         .context("no web app")?;
     let name = app["name"].as_str().context("name")?;
+    computer.ok("pages", "echo seen-through > index.html")?;
 
     // The coordinator is found where the manager says, and that has no worker for plain bytes.
     let body = serde_json::json!({ "app": name });
@@ -108,7 +109,6 @@ async fn peer_web_apps_where_the_app_proxy_passes_only_pages() -> Result<()> {
     pages.turn_away("protocol=tcp");
     gateway.show(coordinator.trim_end_matches('/'), &pages.address())?;
 
-    computer.ok("pages", "echo seen-through > index.html")?;
     let tunnel = computer.gangway(&["tunnel", "open", "pages", name, "--background"])?;
     let port = u16::try_from(tunnel["local_port"].as_u64().context("local_port")?)?;
     for _ in 0..3 {

@@ -17,6 +17,10 @@
 //! | `tasks` | `put,get,putdir,getdir` | |
 //! | `server` | `openssh` | `no-limits`: OpenSSH's without `limits@openssh.com`; `dropbear` |
 //! | `port`, `user`, `key`, `host_key` | a server of our own | another server: port, login name, files of its keys |
+//! | `seen`, `at` | the same | another server's folder, as this computer and as the server names it |
+//!
+//! A session's own server is measured with `port` of a tunnel to its `sshd`, and `seen` the session's
+//! home on this computer, `at=/home/work`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -84,6 +88,14 @@ impl Wanted {
         self.0.get(name).map_or(usual, |it| it.parse().unwrap())
     }
 
+    /// The path by which the server knows a file of this computer.
+    fn at_the_server(&self, path: &Path) -> PathBuf {
+        match (self.0.get("seen"), self.0.get("at")) {
+            (Some(seen), Some(at)) => Path::new(at).join(path.strip_prefix(seen).unwrap()),
+            _ => path.to_owned(),
+        }
+    }
+
     fn has(&self, name: &str, word: &str) -> bool {
         let list = self.0.get(name);
         list.is_none_or(|list| list.split(',').any(|it| it == word))
@@ -111,7 +123,8 @@ async fn run(wanted: &Wanted) {
         Some(other) => panic!("no server {other:?}"),
     };
     let memory = Path::new("/dev/shm");
-    let folder = match wanted.0.get("folder") {
+    let seen = wanted.0.get("seen");
+    let folder = match seen.or_else(|| wanted.0.get("folder")) {
         Some(folder) => tempfile::tempdir_in(folder),
         None if memory.is_dir() => tempfile::tempdir_in(memory),
         None => tempfile::tempdir(),
@@ -160,13 +173,24 @@ async fn run(wanted: &Wanted) {
         let mut took: HashMap<&str, Vec<Took>> = HashMap::new();
         for round in 0..wanted.number("rounds", 3) {
             let copy = |name: &str| work.join(format!("{task}-{name}-{round}"));
+            // As the one who reads and the one who writes name them.
+            let named = |dst: &Path| match up {
+                true => (src.clone(), wanted.at_the_server(dst)),
+                false => (wanted.at_the_server(src), dst.to_owned()),
+            };
             let dst = copy(OURS);
-            let ours = ours(&sshd, &server, &login, (src, &dst), up).await;
+            let (from, to) = named(&dst);
+            let ours = ours(&sshd, &server, &login, (&from, &to), up).await;
             took.entry(OURS).or_default().push(ours);
             check(src, &dst);
             for tool in &tools {
                 let dst = copy(tool.name);
-                let command = tool.command(&server, work, (src, &dst), (up, folder));
+                let (from, to) = named(&dst);
+                // `sftp` puts a folder into one that is there.
+                if folder && up && tool.name == "sftp" {
+                    std::fs::create_dir_all(&dst).unwrap();
+                }
+                let command = tool.command(&server, work, (&from, &to), (up, folder));
                 took.entry(tool.name).or_default().push(theirs(command));
                 check(src, &dst);
             }

@@ -51,10 +51,6 @@ impl Tool {
             "sftp" => {
                 let verb = if up { "put" } else { "get" };
                 let batch = work.join("batch");
-                // A folder is put into one that is there.
-                if folder && up {
-                    std::fs::create_dir_all(&dst).unwrap();
-                }
                 std::fs::write(&batch, format!("{verb} -r {src} {dst}\n")).unwrap();
                 let mut command = Command::new("sftp");
                 command
