@@ -183,11 +183,13 @@ pub(crate) fn many(port: u16, connections: usize, bytes: u64) -> (f64, usize) {
     (rate(good * bytes, started), failed)
 }
 
-/// Asks for far more than is then read, and reads none of it for a while.
-pub(crate) fn stall(port: u16, time: Duration) -> io::Result<TcpStream> {
-    let stream = open(port, Wish::Down, 1 << 30)?;
+/// Asks for far more than is then read on so many connections, and reads none of it for a while.
+pub(crate) fn stall(port: u16, connections: usize, time: Duration) -> io::Result<Vec<TcpStream>> {
+    let streams: io::Result<Vec<TcpStream>> = (0..connections)
+        .map(|_| open(port, Wish::Down, 1 << 30))
+        .collect();
     thread::sleep(time);
-    Ok(stream)
+    streams
 }
 
 fn rate(bytes: u64, started: Instant) -> f64 {

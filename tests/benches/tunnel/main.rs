@@ -26,6 +26,8 @@ use anyhow::{Context, Result};
 use peer::{Between, DIRECT, HOPS, Peer, Product, SSH};
 
 const LINE: Duration = Duration::from_millis(25);
+/// So many readers stall at once: what one of them costs is lost in everything else.
+const STALLED: usize = 20;
 
 struct Plan {
     bytes: u64,
@@ -110,6 +112,14 @@ fn measure(peers: &[Peer], plan: &Plan, full: bool) -> Result<Figures> {
                 eprintln!("{} {what}: {figure:.2}", peer.name);
                 figures.entry((what, peer.name)).or_default().push(figure);
             };
+            if full && round == 0 && !both.is_empty() {
+                // Before all bulk: memory that was given back to no one would hide what is held.
+                let before = usage::now(&both);
+                let stalled = load::stall(port, STALLED, Duration::from_secs(2))?;
+                let held = usage::now(&both) - before;
+                note("b held for a stalled reader, MiB", held / STALLED as f64);
+                drop(stalled);
+            }
             usage::forget(&both);
             let before = usage::cpu(&both);
             note("1 down, MB/s", load::down(port, plan.bytes)?);
@@ -133,13 +143,6 @@ fn measure(peers: &[Peer], plan: &Plan, full: bool) -> Result<Figures> {
                 note("9 of these failed", failed as f64);
                 if !both.is_empty() {
                     note("a peak of client half, 200, MiB", usage::peak(&peer.near));
-                    let before = usage::now(&both);
-                    let stalled = load::stall(port, Duration::from_secs(2))?;
-                    note(
-                        "b held for a stalled reader, MiB",
-                        usage::now(&both) - before,
-                    );
-                    drop(stalled);
                 }
             }
         }
