@@ -62,7 +62,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("rusqlite", &["db", "engine", "history", "proxy"]),
     ("keyring", &["keychain"]),
     ("zbus-secret-service", &["keychain"]),
-    ("gtk", &[]),
+    ("gtk", &["app"]),
     ("webkit2gtk", &["app"]),
     ("clap", &["cli", "engine"]),
 ];

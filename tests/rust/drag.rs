@@ -3,25 +3,24 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
     AtomEnum, ClientMessageEvent, ConnectionExt, CreateWindowAux, EventMask, PropMode,
     SelectionNotifyEvent, SelectionRequestEvent, Window, WindowClass,
 };
-use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 use x11rb::{COPY_DEPTH_FROM_PARENT, COPY_FROM_PARENT, CURRENT_TIME};
 
 use crate::home::Home;
 
+pub use taking::Way;
+
+mod taking;
+
 const VERSION: u32 = 5;
-const PRESS: u8 = 4;
-const RELEASE: u8 = 5;
-const MOTION: u8 = 6;
-const LEFT: u8 = 1;
 const PATIENCE: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(25);
 
@@ -37,6 +36,9 @@ x11rb::atom_manager! {
         XdndLeave,
         XdndSelection,
         XdndActionCopy,
+        XdndTypeList,
+        XdndDirectSave0,
+        TEXT: b"text/plain",
         URI_LIST: b"text/uri-list",
         GANGWAY_TEST_DROP,
         WM_STATE,
@@ -51,14 +53,6 @@ pub struct FileManager {
     window: Window,
     middle: (i16, i16),
     atoms: Atoms,
-}
-
-/// How far a drag onto the window has come.
-#[derive(Debug, Default)]
-struct Dragged {
-    /// The window was told where the pointer is, and has said that it takes what comes.
-    offered: bool,
-    dropped: Option<String>,
 }
 
 impl FileManager {
@@ -110,117 +104,12 @@ impl FileManager {
         })
     }
 
-    fn pointer(&self, kind: u8, button: u8, (x, y): (i16, i16)) -> Result<()> {
-        self.connection
-            .xtest_fake_input(kind, button, 0, self.root, x, y, 0)?;
-        self.connection.flush()?;
-        std::thread::sleep(STEP);
-        Ok(())
-    }
-
     fn tell(&self, whom: Window, what: u32, data: [u32; 5]) -> Result<()> {
         let message = ClientMessageEvent::new(32, whom, what, data);
         self.connection
             .send_event(false, whom, EventMask::NO_EVENT, message)?;
         self.connection.flush()?;
         Ok(())
-    }
-
-    /// Drags what lies at a place of the display onto the window, and returns the addresses of what
-    /// was dropped.
-    ///
-    /// # Errors
-    /// When nothing is dragged from there, or it has no addresses.
-    pub fn receive_from(&self, (x, y): (i16, i16)) -> Result<Vec<String>> {
-        let mut state = Dragged::default();
-        self.pointer(MOTION, 0, (x, y))?;
-        self.pointer(PRESS, LEFT, (0, 0))?;
-        // Slowly at first: a drag begins after some pixels.
-        for step in 1..=12 {
-            self.pointer(MOTION, 0, (x + 3 * step, y + step))?;
-        }
-        let (to_x, to_y) = self.middle;
-        for step in 1..=20 {
-            let part = |from: i16, to: i16| from + (to - from) / 20 * step;
-            self.pointer(MOTION, 0, (part(x, to_x), part(y, to_y)))?;
-            self.answer(&mut state)?;
-        }
-        let started = Instant::now();
-        let mut nudge = 0;
-        while !state.offered {
-            ensure!(started.elapsed() < PATIENCE, "nothing was dragged over it");
-            nudge = (nudge + 1) % 5;
-            self.pointer(MOTION, 0, (to_x + nudge, to_y))?;
-            self.answer(&mut state)?;
-        }
-        std::thread::sleep(4 * STEP);
-        self.answer(&mut state)?;
-        self.pointer(RELEASE, LEFT, (0, 0))?;
-        let started = Instant::now();
-        loop {
-            self.answer(&mut state)?;
-            if let Some(text) = state.dropped {
-                return Ok(text.lines().map(|line| line.trim().to_owned()).collect());
-            }
-            ensure!(started.elapsed() < PATIENCE, "nothing was dropped");
-            std::thread::sleep(STEP);
-        }
-    }
-
-    /// Answers what the one who drags has said meanwhile.
-    fn answer(&self, state: &mut Dragged) -> Result<()> {
-        let atoms = &self.atoms;
-        while let Some(event) = self.connection.poll_for_event()? {
-            match event {
-                Event::ClientMessage(message) if message.type_ == atoms.XdndPosition => {
-                    let source = message.data.as_data32()[0];
-                    let copy = atoms.XdndActionCopy;
-                    self.tell(source, atoms.XdndStatus, [self.window, 1, 0, 0, copy])?;
-                    state.offered = true;
-                }
-                Event::ClientMessage(message) if message.type_ == atoms.XdndDrop => {
-                    let [source, _, time, ..] = message.data.as_data32();
-                    state.dropped = Some(self.fetch(time)?);
-                    let copy = atoms.XdndActionCopy;
-                    self.tell(source, atoms.XdndFinished, [self.window, 1, copy, 0, 0])?;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn fetch(&self, time: u32) -> Result<String> {
-        let atoms = &self.atoms;
-        let property = atoms.GANGWAY_TEST_DROP;
-        self.connection.convert_selection(
-            self.window,
-            atoms.XdndSelection,
-            atoms.URI_LIST,
-            property,
-            time,
-        )?;
-        self.connection.flush()?;
-        let started = Instant::now();
-        while started.elapsed() < PATIENCE {
-            match self.connection.poll_for_event()? {
-                Some(Event::SelectionNotify(notice)) => {
-                    ensure!(notice.property == property, "it has no addresses");
-                    let text = self.connection.get_property(
-                        true,
-                        self.window,
-                        property,
-                        AtomEnum::ANY,
-                        0,
-                        1 << 16,
-                    )?;
-                    return Ok(String::from_utf8(text.reply()?.value)?);
-                }
-                Some(_) => {}
-                None => std::thread::sleep(STEP),
-            }
-        }
-        bail!("the addresses never came")
     }
 
     /// Drops files onto a place of another window, as if they had been dragged there.

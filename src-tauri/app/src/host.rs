@@ -5,12 +5,18 @@ use std::path::{Path, PathBuf};
 
 use commands::Host;
 use commands::types::{Failure, FailureCode, LeaveChoice, UpdateStatus};
+#[cfg(target_os = "linux")]
+use commands::{DragAsk, DragOffer, Dropped};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tauri::{AppHandle, Manager, Url};
 use tauri_plugin_dialog::DialogExt;
 use tauri_plugin_opener::OpenerExt;
+#[cfg(target_os = "linux")]
+use tokio::sync::mpsc::UnboundedSender;
 
+#[cfg(target_os = "linux")]
+use crate::drag;
 use crate::{leave, page, update, window};
 
 /// The desktop around the table.
@@ -81,6 +87,15 @@ impl Host for Desktop {
             }
         }
         .boxed()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn drag_out(
+        &self,
+        offer: DragOffer,
+        asks: UnboundedSender<DragAsk>,
+    ) -> BoxFuture<'_, Result<Dropped, Failure>> {
+        drag::out(&self.app, offer, asks).boxed()
     }
 
     fn heard(&self) {

@@ -6,6 +6,8 @@
 
 mod bridge;
 mod calls;
+#[cfg(target_os = "linux")]
+mod drag;
 mod host;
 mod leave;
 mod link;

@@ -85,6 +85,8 @@ impl Table {
         })
         .await?;
         table.own_proxy().await?;
+        let context = table.context.clone();
+        tokio::spawn(async move { file::drag::sweep(&context).await });
         Ok(table)
     }
 

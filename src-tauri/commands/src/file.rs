@@ -1,6 +1,7 @@
 //! Looking at and arranging files, wherever they are. Moving bytes is `transfer`'s business.
 
 mod content;
+pub(crate) mod drag;
 pub(crate) mod edit;
 pub(crate) mod search;
 pub(crate) mod view;

@@ -5,8 +5,42 @@ use std::path::{Path, PathBuf};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::types::{Failure, FailureCode, LeaveChoice, UpdateStatus};
+
+/// What is dragged out of a window, as far as the programs around are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DragOffer {
+    /// Shown beside the pointer.
+    pub label: String,
+    /// Under this name it would be saved.
+    pub name: String,
+    /// Whether addresses of files can be asked for as well, or only where to save.
+    pub has_addresses: bool,
+}
+
+/// What a program wants that files are dragged onto.
+#[derive(Debug)]
+pub enum DragAsk {
+    /// That they are saved under this path. The answer says whether that has begun.
+    Save(PathBuf, oneshot::Sender<bool>),
+    /// Their paths, once they are there; `None` when that can't be.
+    Paths(oneshot::Sender<Option<Vec<PathBuf>>>),
+}
+
+/// Where a drag ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// It was given up.
+    Nowhere,
+    /// On the window that it came from.
+    Inside,
+    /// On another program, which took it.
+    Outside,
+    /// On another program, or the bare desktop, which did not take it.
+    Refused,
+}
 
 /// The program around the command table.
 pub trait Host: Send + Sync + 'static {
@@ -51,6 +85,21 @@ pub trait Host: Send + Sync + 'static {
     fn save_path(&self, suggested: &str) -> BoxFuture<'_, Result<Option<PathBuf>, Failure>> {
         let message = format!("say where to save {suggested}");
         async { Err(Failure::new(FailureCode::NotAllowedHere, message)) }.boxed()
+    }
+
+    /// Lets the user drag something out of the window, until it is dropped. What the programs
+    /// around want is asked for through `asks`.
+    ///
+    /// # Errors
+    /// [`FailureCode::Unsupported`] where nothing can be dragged out.
+    fn drag_out(
+        &self,
+        offer: DragOffer,
+        asks: mpsc::UnboundedSender<DragAsk>,
+    ) -> BoxFuture<'_, Result<Dropped, Failure>> {
+        drop(asks);
+        let message = format!("{} can't be dragged out of this program", offer.label);
+        async { Err(Failure::new(FailureCode::Unsupported, message)) }.boxed()
     }
 
     /// Leaves the program; live work goes where `choice` says.

@@ -51,7 +51,7 @@ mod web_apps;
 pub use app_launch::DEFAULT_START_LIMIT;
 pub use browser::is_of_this_computer;
 pub use facade::{LiveWork, Message, MessageStream, Options, Table};
-pub use host::Host;
+pub use host::{DragAsk, DragOffer, Dropped, Host};
 pub use protocol::binary_size::{BinarySize, InvalidSize};
 pub use settings;
 pub use table::Surface;

@@ -248,6 +248,7 @@ table! {
         "file.edit" FileRef => FileEditList, Host, PAGES, Here, [File] => crate::file::edit::open;
         "file.edit_resolve" FileEditResolve => FileEditList, Destroy, PAGES, Here, [File] => crate::file::edit::resolve;
         "file.edit_close" FileEditRef => FileEditList, Change, PAGES, Here, [File] => crate::file::edit::close;
+        "file.drag_out" FileDragOut => FileDraggedOut, Host, WINDOW, Here, [Transfer] => crate::file::drag::out;
         "file.places" Nothing => PlaceList, Read, ALL, Here, [] => crate::file::places;
 
         "folder.list" FolderListRequest => FolderList, Read, ALL, Here, [Folder] => crate::folder::list;

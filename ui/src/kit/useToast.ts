@@ -10,6 +10,8 @@ export function useToast() {
     () => ({
       done: (text: string) => void message.success(text),
       note: (text: string) => void message.info(text),
+      /** Says what to do instead: more to read. */
+      advise: (text: string) => void message.warning(text, 8),
       failed: (failure: FailureBody) =>
         void message.error(`${failureText(failure)} (${failure.code})`, 6),
     }),

@@ -229,6 +229,50 @@ pub struct TransferStart {
     pub remove_source: bool,
 }
 
+/// Drags files of a session or a data folder out of the window: the pointer holds them.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[ts(optional_fields = nullable)]
+pub struct FileDragOut {
+    /// The directory that they are in.
+    pub from: Location,
+    /// Their names there.
+    pub names: Vec<String>,
+    /// What becomes of symbolic links.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub links: Links,
+    /// Compare SHA-256 of both ends afterwards.
+    #[serde(default)]
+    #[ts(optional, as = "Option<_>")]
+    pub checksum: bool,
+}
+
+/// How a drag out of the window ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum DragOutEnd {
+    /// Given up, or let go where nothing takes files.
+    Nowhere,
+    /// Dropped onto the window itself, whose page knows what to do.
+    Inside,
+    /// Transfers to the place of the drop were started.
+    Saving,
+    /// The files were fetched, and the program that they were dropped onto copies them.
+    Fetched,
+    /// Let go over a program that takes only whole files, and there are too many bytes to fetch
+    /// them while it waits.
+    TooLarge,
+}
+
+/// The end of a drag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct FileDraggedOut {
+    /// How it ended.
+    pub end: DragOutEnd,
+    /// Into which directory of this computer they go, where that is known.
+    pub directory: Option<String>,
+}
+
 /// Names one transfer.
 #[derive(Debug, Clone, Serialize, Deserialize, TS)]
 pub struct TransferRef {

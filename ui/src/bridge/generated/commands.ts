@@ -17,6 +17,8 @@ import type { EngineStatus } from "./EngineStatus";
 import type { EnvironmentList } from "./EnvironmentList";
 import type { ExecResult } from "./ExecResult";
 import type { FailedLaunchList } from "./FailedLaunchList";
+import type { FileDragOut } from "./FileDragOut";
+import type { FileDraggedOut } from "./FileDraggedOut";
 import type { FileEditList } from "./FileEditList";
 import type { FileEditRef } from "./FileEditRef";
 import type { FileEditResolve } from "./FileEditResolve";
@@ -205,6 +207,7 @@ export interface Commands {
   "file.edit": { request: FileRef; response: FileEditList };
   "file.edit_resolve": { request: FileEditResolve; response: FileEditList };
   "file.edit_close": { request: FileEditRef; response: FileEditList };
+  "file.drag_out": { request: FileDragOut; response: FileDraggedOut };
   "file.places": { request: Nothing; response: PlaceList };
   "folder.list": { request: FolderListRequest; response: FolderList };
   "folder.create": { request: FolderCreate; response: Folder };
@@ -346,6 +349,7 @@ export const table: Record<keyof Commands, { effect: Effect; tags: Tag[] }> = {
   "file.edit": { effect: "host", tags: ["file"] },
   "file.edit_resolve": { effect: "destroy", tags: ["file"] },
   "file.edit_close": { effect: "change", tags: ["file"] },
+  "file.drag_out": { effect: "host", tags: ["transfer"] },
   "file.places": { effect: "read", tags: [] },
   "folder.list": { effect: "read", tags: ["folder"] },
   "folder.create": { effect: "change", tags: ["folder"] },

@@ -15,6 +15,7 @@ import { useCall } from '@/bridge/query';
 import { DataTable, EmptyState, ErrorState, type Sort, sortRows, type Want } from '@/kit';
 import { ids } from '@/testids';
 import { fileColumns } from './columns';
+import { heldFiles, hold, leavesWindow, letGo } from './dragging';
 import { FileActions, type FileVerb } from './FileActions';
 import styles from './files.module.css';
 import { PathBar } from './PathBar';
@@ -36,6 +37,8 @@ interface Props {
   onMove: (names: readonly string[]) => void;
   /** Files of the other pane were dropped here. */
   onDropNames: (names: readonly string[]) => void;
+  /** Files that are not on this computer are dragged, perhaps out of the window. */
+  onDragOut: (from: Location, names: readonly string[]) => void;
   /** The other pane is wanted (Tab). */
   onOther: () => void;
   gridRef: RefObject<HTMLDivElement | null>;
@@ -43,12 +46,8 @@ interface Props {
   over: boolean;
 }
 
+/** Says that there is something; what, `heldFiles` knows. */
 const DRAGGED = 'application/x-gangway-files';
-
-interface Dragged {
-  side: Side;
-  names: string[];
-}
 
 /** Keys of the well-known file managers, and what they do. */
 const VERBS: Record<string, FileVerb> = {
@@ -117,11 +116,10 @@ export function FilePane(props: Props) {
 
   const onDrop = (event: DragEvent) => {
     setDragged(false);
-    const text = event.dataTransfer.getData(DRAGGED);
-    if (!text) return;
+    const files = heldFiles();
+    if (!files) return;
     event.preventDefault();
-    const from = JSON.parse(text) as Dragged;
-    if (from.side !== side) onDropNames(from.names);
+    if (files.side !== side) onDropNames(files.names);
   };
 
   return (
@@ -136,7 +134,7 @@ export function FilePane(props: Props) {
         if (rows.length === 0 && event.target === gridRef.current) onKey(event, null);
       }}
       onDragOver={(event) => {
-        if (!event.dataTransfer.types.includes(DRAGGED) || readOnly) return;
+        if (!heldFiles() || readOnly) return;
         event.preventDefault();
         setDragged(true);
       }}
@@ -189,7 +187,13 @@ export function FilePane(props: Props) {
             draggable: true,
             onDragStart: (event) => {
               const names = selected.has(entry.name) ? [...selected] : [entry.name];
-              event.dataTransfer.setData(DRAGGED, JSON.stringify({ side, names }));
+              hold({ side, names });
+              if (here.kind !== 'local' && leavesWindow()) {
+                event.preventDefault();
+                props.onDragOut(here, names);
+                return;
+              }
+              event.dataTransfer.setData(DRAGGED, names.join('\n'));
               // Other programs of the desktop understand addresses of files.
               if (here.kind === 'local') {
                 const urls = names.map((name) => fileUrl(child(here, name).path));
@@ -197,6 +201,7 @@ export function FilePane(props: Props) {
               }
               event.dataTransfer.effectAllowed = 'copy';
             },
+            onDragEnd: letGo,
           })}
           empty={
             query.isPending ? (

@@ -6,10 +6,12 @@ import { type Links, type Location, onFiles } from '@/bridge';
 import { ErrorState } from '@/kit';
 import { ids } from '@/testids';
 import { LINKS, useCopyOptions } from './copyOptions';
+import { heldFiles } from './dragging';
 import { Edits } from './Edits';
 import { FilePane, type Side } from './FilePane';
 import styles from './files.module.css';
 import { TransferStrip } from './TransferStrip';
+import { useDragOut } from './useDragOut';
 import { useMoving } from './useMoving';
 import { usePlaces } from './usePlaces';
 
@@ -47,6 +49,7 @@ export function TwoPanes({ keep, right }: Props) {
     remote: useRef(null),
   };
   const here = { local: where.local ?? places.home, remote: where.remote ?? places.home };
+  const dragOut = useDragOut(options);
   const moving = useMoving(options, () => setChosen({ local: NONE, remote: NONE }));
 
   const go = (side: Side, location: Location) => {
@@ -63,6 +66,9 @@ export function TwoPanes({ keep, right }: Props) {
   const drop = useRef<(side: Side, paths: readonly string[]) => void>(() => undefined);
   drop.current = (side, paths) => {
     const to = here[side];
+    const held = heldFiles();
+    // Our own files have no paths that the shell could tell.
+    if (paths.length === 0 && held && held.side !== side) send(held.side, 'copy', held.names);
     if (to && !places.isReadOnly(to)) moving.drop(paths, to);
   };
   useEffect(
@@ -89,6 +95,7 @@ export function TwoPanes({ keep, right }: Props) {
         onSelect={(names) => setChosen((now) => ({ ...now, [side]: names }))}
         onCopy={(names) => send(side, 'copy', names)}
         onMove={(names) => send(side, 'move', names)}
+        onDragOut={(from, names) => void dragOut(from, names)}
         onDropNames={(names) => send(OTHER[side], 'copy', names)}
         onOther={() => grids[OTHER[side]].current?.focus()}
         gridRef={grids[side]}
