@@ -145,6 +145,12 @@ fn signed_calls() -> Result<()> {
     };
     // What is signed costs something of its own: the bar is for the signature.
     let rate = over(&["/auth"])?;
+    let database = over(&["/session/_/match"])?;
+    figure(
+        "signed calls each of which asks the database for a session",
+        "",
+        format!("{database:.0}/s"),
+    );
     let mixed = over(&["/auth", "/config/resource-slots", "/session/_/match"])?;
     figure(
         "the same with questions to the database among them",

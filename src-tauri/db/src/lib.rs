@@ -57,6 +57,10 @@ pub enum DbError {
     Closed,
 }
 
+/// Statements that a connection keeps prepared: all that are asked often, so that none pushes out
+/// another that comes next.
+const STATEMENTS: usize = 128;
+
 /// Opens one connection with the house pragmas, without migrating.
 ///
 /// The file is created with mode 0600 in a folder with mode 0700 when they don't exist.
@@ -79,6 +83,7 @@ pub fn connect(path: &Path, durability: Durability) -> Result<Connection, DbErro
         Durability::Full => "FULL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }
 

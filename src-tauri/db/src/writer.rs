@@ -1,12 +1,13 @@
 //! One thread owns the connection that writes; readers open their own, many at a time.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use rusqlite::{Connection, Transaction};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::migrate::migrate;
 use crate::reserve::Reserve;
@@ -14,9 +15,13 @@ use crate::{DbError, Durability, Migration, connect};
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// Readers that wait for their next turn instead of being closed: opening one costs a few
-/// hundred microseconds, a call of the manager API should not pay it.
-const IDLE_READERS: usize = 4;
+/// How many look at the same time: twice as many as there are cores, since some wait for the disk.
+/// Whoever comes while all do waits for one of them, which takes less than to open another
+/// connection and to read its pages anew.
+static READERS: LazyLock<usize> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (2 * cores).clamp(4, 16)
+});
 
 /// A migrated database: changes go through [`Database::write`], one after another; looks go
 /// through [`Database::read`], side by side. Cheap to clone.
@@ -29,7 +34,9 @@ struct Shared {
     path: PathBuf,
     durability: Durability,
     jobs: mpsc::Sender<Job>,
+    /// Connections that wait for their next turn.
     readers: Mutex<Vec<Connection>>,
+    turns: Arc<Semaphore>,
     generation: AtomicU64,
 }
 
@@ -60,6 +67,7 @@ impl Database {
             durability,
             jobs,
             readers: Mutex::new(Vec::new()),
+            turns: Arc::new(Semaphore::new(*READERS)),
             generation: AtomicU64::new(0),
         };
         Ok(Self {
@@ -113,10 +121,17 @@ impl Database {
         E: From<DbError> + Send + 'static,
     {
         let shared = Arc::clone(&self.shared);
+        let Ok(turn) = Arc::clone(&shared.turns).acquire_owned().await else {
+            return Err(DbError::Closed.into());
+        };
         let task = tokio::task::spawn_blocking(move || {
             let connection = shared.reader()?;
             let result = at_one_moment(&connection, look);
-            shared.give_back(connection);
+            // One that could not end its transaction is none for the next.
+            if connection.is_autocommit() {
+                shared.give_back(connection);
+            }
+            drop(turn);
             result
         });
         task.await.unwrap_or_else(|_| Err(DbError::Closed.into()))
@@ -143,7 +158,7 @@ impl Shared {
 
     fn give_back(&self, connection: Connection) {
         if let Ok(mut readers) = self.readers.lock()
-            && readers.len() < IDLE_READERS
+            && readers.len() < *READERS
         {
             readers.push(connection);
         }
@@ -154,9 +169,13 @@ fn at_one_moment<T, E: From<DbError>>(
     connection: &Connection,
     look: impl FnOnce(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {
-    // Ended by being dropped; there is nothing to commit.
-    let moment = connection.unchecked_transaction().map_err(DbError::from)?;
-    look(&moment)
+    // Prepared once: to read these words anew takes longer than many a look.
+    let say = |word: &str| connection.prepare_cached(word)?.execute([]);
+    say("BEGIN DEFERRED").map_err(DbError::from)?;
+    let result = look(connection);
+    // There is nothing to commit.
+    say("ROLLBACK").map_err(DbError::from)?;
+    result
 }
 
 fn in_transaction<T, E: From<DbError>>(
@@ -263,6 +282,33 @@ mod tests {
             .unwrap();
         assert_eq!(counts, (0, 0));
         assert_eq!(count(&database).await, 1);
+    }
+
+    #[tokio::test]
+    async fn more_looks_than_connections_take_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let database =
+            Database::open(&folder.path().join("f.db"), Durability::Normal, &[SCHEMA]).unwrap();
+        let running = Arc::new(AtomicU64::new(0));
+        let looks = (0..*READERS * 3).map(|_| {
+            let (database, running) = (database.clone(), Arc::clone(&running));
+            tokio::spawn(async move {
+                let look = move |connection: &Connection| -> Result<u64, DbError> {
+                    let at_once = running.fetch_add(1, Ordering::SeqCst) + 1;
+                    connection
+                        .query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))?;
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    Ok(at_once)
+                };
+                database.read(look).await
+            })
+        });
+        for look in looks.collect::<Vec<_>>() {
+            assert!(look.await.unwrap().unwrap() <= *READERS as u64);
+        }
+        let idle = database.shared.readers.lock().unwrap().len();
+        assert!(idle <= *READERS, "{idle}");
+        assert_eq!(database.shared.turns.available_permits(), *READERS);
     }
 
     #[cfg(unix)]

@@ -11,6 +11,7 @@ mod image;
 mod image_change;
 mod kernel;
 mod mutation;
+mod parsed;
 mod plain;
 mod project;
 mod query;
@@ -20,9 +21,10 @@ mod resource;
 mod schema;
 mod session;
 mod session_record;
+mod session_row;
 mod user;
 
-use async_graphql::parser::parse_query;
+use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{Request, Response, ServerError, Variables};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -68,14 +70,14 @@ async fn execute(app: App, caller: Caller, asked: Asked) -> Result<Outcome, Prob
     let variables = variables.unwrap_or_default();
     let mut request = Request::new(query);
     // What can't be parsed is refused in the words of the general way.
-    if let Ok(document) = parse_query(&request.query) {
+    if let Ok(document) = parsed::parsed(&request.query) {
         let list = plain::recognise(&document, &variables).filter(|_| operation_name.is_none());
         if let Some(list) = list
             && let Ok(answer) = list.answer(&app, &caller).await
         {
             return Ok(Outcome::Written(answer));
         }
-        request.set_parsed_query(document);
+        request.set_parsed_query(ExecutableDocument::clone(&document));
     }
     request = request
         .variables(Variables::from_json(variables))

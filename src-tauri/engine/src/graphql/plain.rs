@@ -7,22 +7,22 @@
 
 use std::collections::HashMap;
 
-use async_graphql::dynamic::TypeRef;
 use async_graphql::parser::types::{
     BaseType, DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType,
     Selection, SelectionSet, Type,
 };
 use async_graphql::{Name, Value as GraphqlValue};
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use db::rusqlite::Connection;
 use serde_json::{Map, Value};
 
 use super::record::Ask;
-use super::schema::{plain_type, plain_value};
-use super::session::{self, Page};
-use super::session_record::{self, Known};
+use super::schema::plain_type;
+use super::session::{self, Chosen};
+use super::session_row::{self, Writer};
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::state::App;
+use crate::store::session_list;
 
 const LIST: &str = "compute_session_list";
 const OBJECT: &str = "ComputeSession";
@@ -36,15 +36,8 @@ pub(super) struct PlainList {
 }
 
 enum Part {
-    Items(Vec<Column>),
+    Items(Vec<session_row::Field>),
     TotalCount,
-}
-
-struct Column {
-    /// What the answer calls it.
-    key: String,
-    field: String,
-    kind: &'static TypeRef,
 }
 
 /// Reads a query that goes the short way; `None` for every other.
@@ -112,23 +105,17 @@ fn distinct<'a>(keys: impl Iterator<Item = &'a str>) -> bool {
     some
 }
 
-fn columns(selection: &SelectionSet) -> Option<Vec<Column>> {
-    let mut columns = Vec::new();
-    for one in fields(selection)? {
-        let field = one.name.node.as_str();
-        let plain = one.arguments.is_empty()
-            && one.selection_set.node.items.is_empty()
-            && session_record::FIELDS.contains(&field);
-        if !plain {
-            return None;
-        }
-        columns.push(Column {
-            key: key(one),
-            field: field.to_owned(),
-            kind: plain_type(OBJECT, field)?,
-        });
-    }
-    distinct(columns.iter().map(|column| column.key.as_str())).then_some(columns)
+fn columns(selection: &SelectionSet) -> Option<Vec<session_row::Field>> {
+    let asked = fields(selection)?;
+    let columns = asked.iter().map(|one| {
+        let plain = one.arguments.is_empty() && one.selection_set.node.items.is_empty();
+        let name = one.name.node.as_str();
+        plain
+            .then(|| session_row::Field::new(name, &key(one), plain_type(OBJECT, name)?))
+            .flatten()
+    });
+    let columns = columns.collect::<Option<_>>()?;
+    distinct(asked.iter().map(|one| one.response_key().node.as_str())).then_some(columns)
 }
 
 /// The type that an argument of the list has, and whether it must be there.
@@ -210,71 +197,63 @@ impl PlainList {
     /// The whole answer, as JSON.
     pub(super) async fn answer(self, app: &App, caller: &Caller) -> Result<Vec<u8>, Problem> {
         let Self { key, args, parts } = self;
-        let page = session::page(&Ask { app, caller, args }).await?;
-        let answer = Answer {
-            data: One(&key, List(&page, &parts)),
-            errors: (),
-        };
-        serde_json::to_vec(&answer).map_err(|error| Problem::internal(error.to_string()))
+        let chosen = session::choose(&Ask { app, caller, args }).await?;
+        app.store
+            .read(move |db| {
+                let mut out = b"{\"data\":{".to_vec();
+                write_key(&key, &mut out)?;
+                write_list(db, &chosen, &parts, &mut out)?;
+                // What fails goes the general way.
+                out.extend_from_slice(b"},\"errors\":null}");
+                Ok(out)
+            })
+            .await
     }
 }
 
-#[derive(serde::Serialize)]
-struct Answer<'a> {
-    data: One<'a>,
-    /// Always null: what fails goes the general way.
-    errors: (),
+fn write_key(key: &str, out: &mut Vec<u8>) -> Result<(), Problem> {
+    serde_json::to_writer(&mut *out, key).map_err(|it| Problem::internal(it.to_string()))?;
+    out.push(b':');
+    Ok(())
 }
 
-struct One<'a>(&'a str, List<'a>);
-
-struct List<'a>(&'a Page, &'a [(String, Part)]);
-
-struct Items<'a>(&'a [Known], &'a [Column]);
-
-struct Item<'a>(&'a Known, &'a [Column]);
-
-impl Serialize for One<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map([(self.0, &self.1)])
-    }
-}
-
-impl Serialize for List<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(page, parts) = self;
-        let mut map = serializer.serialize_map(Some(parts.len()))?;
-        for (key, part) in *parts {
-            match part {
-                Part::Items(columns) => map.serialize_entry(key, &Items(&page.items, columns))?,
-                Part::TotalCount => map.serialize_entry(key, &page.total_count)?,
-            }
+fn write_list(
+    db: &Connection,
+    chosen: &Chosen,
+    parts: &[(String, Part)],
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
+    for (index, (key, part)) in parts.iter().enumerate() {
+        out.push(if index == 0 { b'{' } else { b',' });
+        write_key(key, out)?;
+        match part {
+            Part::Items(fields) => write_items(db, chosen, fields, out)?,
+            Part::TotalCount => out.extend(chosen.total_count(db)?.to_string().bytes()),
         }
-        map.end()
     }
+    out.push(b'}');
+    Ok(())
 }
 
-impl Serialize for Items<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(items, columns) = self;
-        let mut list = serializer.serialize_seq(Some(items.len()))?;
-        for known in *items {
-            list.serialize_element(&Item(known, columns))?;
-        }
-        list.end()
+fn write_items(
+    db: &Connection,
+    chosen: &Chosen,
+    fields: &[session_row::Field],
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
+    let mut writer = Writer::new(fields);
+    let columns = writer.columns().to_vec();
+    let mut next = b'[';
+    session_list::each(db, &chosen.places(db)?, &columns, |row| {
+        out.push(next);
+        next = b',';
+        writer.write(row, out)
+    })?;
+    if next == b'[' {
+        out.push(next);
     }
-}
-
-impl Serialize for Item<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(known, columns) = self;
-        let mut map = serializer.serialize_map(Some(columns.len()))?;
-        for column in *columns {
-            let value = session_record::field(known, &column.field).unwrap_or_default();
-            map.serialize_entry(&column.key, &plain_value(value, column.kind))?;
-        }
-        map.end()
-    }
+    out.push(b']');
+    Ok(())
 }
 
 #[cfg(test)]

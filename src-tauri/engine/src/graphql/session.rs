@@ -17,6 +17,7 @@ use crate::store;
 use crate::store::kernel::ListedKernel;
 use crate::store::project::Project;
 use crate::store::session::{Filter, Session};
+use crate::store::session_list::{self, Place};
 use crate::store::user::User;
 
 const NODE: &str = "ComputeSessionNode";
@@ -73,31 +74,55 @@ fn add_kernels(db: &Connection, known: &mut [Known]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// One page of a list, and how many there are in all.
-pub(super) struct Page {
-    pub(super) items: Vec<Known>,
-    pub(super) total_count: usize,
+/// Which sessions are on a page.
+pub(super) enum Chosen {
+    /// Nothing but a page is asked for: the database cuts it, and ten thousand sessions are not read
+    /// for a hundred.
+    Newest {
+        filter: Filter,
+        limit: u32,
+        offset: u32,
+    },
+    /// Those that a filter or an order left, of so many in all.
+    Arranged(Vec<Known>, usize),
+}
+
+impl Chosen {
+    /// Where the sessions are in the database.
+    pub(super) fn places(&self, db: &Connection) -> Result<Vec<Place>, Problem> {
+        Ok(match self {
+            Self::Newest {
+                filter,
+                limit,
+                offset,
+            } => session_list::page(db, filter, *limit, *offset)?,
+            Self::Arranged(known, _) => {
+                let ids: Vec<Uuid> = known.iter().map(|one| one.session.id).collect();
+                session_list::places(db, &ids)?
+            }
+        })
+    }
+
+    /// How many sessions there are on all pages.
+    pub(super) fn total_count(&self, db: &Connection) -> Result<usize, Problem> {
+        Ok(match self {
+            Self::Newest { filter, .. } => store::session::count(db, filter)? as usize,
+            Self::Arranged(_, total) => *total,
+        })
+    }
 }
 
 /// The page that the arguments of `compute_session_list` ask for.
-pub(super) async fn page(ask: &Ask<'_>) -> Result<Page, Problem> {
+pub(super) async fn choose(ask: &Ask<'_>) -> Result<Chosen, Problem> {
     let filter = filter(ask)?;
     let (limit, offset) = ask.window();
-    // Where nothing but a page is asked for, the database cuts it: ten thousand sessions are not
-    // read for a hundred.
     let newest_first = matches!(ask.text("order"), None | Some("-created_at"));
     if ask.text("filter").is_none() && newest_first {
-        return ask
-            .app
-            .store
-            .read(move |db| {
-                let sessions = store::session::list(db, &filter, Some(limit), offset)?;
-                let mut items = know(db, sessions)?;
-                add_kernels(db, &mut items)?;
-                let total_count = store::session::count(db, &filter)? as usize;
-                Ok(Page { items, total_count })
-            })
-            .await;
+        return Ok(Chosen::Newest {
+            filter,
+            limit,
+            offset,
+        });
     }
     let by_kernel = ["filter", "order"]
         .into_iter()
@@ -112,23 +137,9 @@ pub(super) async fn page(ask: &Ask<'_>) -> Result<Page, Problem> {
             .await?
     };
     let all = ask.arranged(all)?;
-    let total_count = all.len();
-    let mut items: Vec<Known> = all
-        .into_iter()
-        .skip(offset as usize)
-        .take(limit as usize)
-        .collect();
-    if !by_kernel {
-        items = ask
-            .app
-            .store
-            .read(move |db| -> Result<_, Problem> {
-                add_kernels(db, &mut items)?;
-                Ok(items)
-            })
-            .await?;
-    }
-    Ok(Page { items, total_count })
+    let total = all.len();
+    let page = all.into_iter().skip(offset as usize).take(limit as usize);
+    Ok(Chosen::Arranged(page.collect(), total))
 }
 
 /// The session with this id, if the caller may see it.
@@ -246,7 +257,24 @@ pub(super) async fn changed(ask: &Ask<'_>, id: Uuid) -> Result<Value, Problem> {
 }
 
 pub(super) async fn list(ask: &Ask<'_>) -> Result<Value, Problem> {
-    let Page { items, total_count } = page(ask).await?;
+    let chosen = choose(ask).await?;
+    let (items, total_count) = ask
+        .app
+        .store
+        .read(move |db| -> Result<_, Problem> {
+            let total_count = chosen.total_count(db)?;
+            let mut items = match chosen {
+                Chosen::Newest {
+                    filter,
+                    limit,
+                    offset,
+                } => know(db, store::session::list(db, &filter, Some(limit), offset)?)?,
+                Chosen::Arranged(items, _) => items,
+            };
+            add_kernels(db, &mut items)?;
+            Ok((items, total_count))
+        })
+        .await?;
     let items = items
         .iter()
         .map(|known| Value::Object(session_record(known)));

@@ -82,6 +82,14 @@ pub(super) const FIELDS: [&str; 52] = [
     "inference_metrics",
 ];
 
+/// What the owner of a session may do with it.
+pub(super) const PERMISSIONS: [&str; 4] = [
+    "read_attribute",
+    "update_attribute",
+    "delete_session",
+    "start_app",
+];
+
 /// Those that come from the session's kernels.
 const OF_KERNELS: [&str; 4] = ["main_kernel_id", "agent_id", "agents", "service_ports"];
 
@@ -151,14 +159,7 @@ pub(super) fn field(known: &Known, name: &str) -> Option<Value> {
             .map(|mount| mount.folder.to_string())
             .collect(),
         "requested_slots" => text(&requested(session)),
-        "permissions" => {
-            json!([
-                "read_attribute",
-                "update_attribute",
-                "delete_session",
-                "start_app"
-            ])
-        }
+        "permissions" => json!(PERMISSIONS),
         _ => return lived(known, name),
     })
 }
@@ -177,8 +178,7 @@ fn lived(known: &Known, name: &str) -> Option<Value> {
         "status" => json!(session.status),
         "status_changed" => json!(entered(session, session.status)),
         "status_info" => json!(session.status_info),
-        "status_data" if session.status_data.is_null() => Value::Null,
-        "status_data" => text(&session.status_data),
+        "status_data" => shown_data(&session.status_data),
         "status_history" => text(&session.status_history),
         "terminated_at" => json!(iso(session.terminated_at)),
         "scheduled_at" => json!(entered(session, SessionStatus::Scheduled)),
@@ -196,14 +196,25 @@ fn lived(known: &Known, name: &str) -> Option<Value> {
 
 /// What all kernels ask for.
 fn requested(session: &Session) -> ResourceSlots {
-    (0..session.cluster_size).fold(ResourceSlots::default(), |sum, _| {
-        sum.plus(&session.requested_slots)
-    })
+    times(&session.requested_slots, session.cluster_size)
+}
+
+/// What so many kernels ask for.
+pub(super) fn times(slots: &ResourceSlots, kernels: u32) -> ResourceSlots {
+    (0..kernels).fold(ResourceSlots::default(), |sum, _| sum.plus(slots))
+}
+
+/// The data of a status, as text.
+pub(super) fn shown_data(data: &Value) -> Value {
+    if data.is_null() {
+        return Value::Null;
+    }
+    text(data)
 }
 
 /// A service port as the manager shows it in a list.
 #[derive(Serialize)]
-struct ShownPort {
+pub(super) struct ShownPort {
     name: String,
     protocol: ServiceProtocol,
     container_ports: Vec<u16>,
@@ -211,7 +222,7 @@ struct ShownPort {
     is_inference: bool,
 }
 
-fn service_ports(kernel: &ListedKernel) -> Vec<ShownPort> {
+pub(super) fn shown_ports(ports: Vec<ServicePort>) -> Vec<ShownPort> {
     let shown = |port: ServicePort| ShownPort {
         name: port.name,
         protocol: port.protocol,
@@ -219,11 +230,15 @@ fn service_ports(kernel: &ListedKernel) -> Vec<ShownPort> {
         host_ports: [],
         is_inference: false,
     };
-    kernel.service_ports().into_iter().map(shown).collect()
+    ports.into_iter().map(shown).collect()
+}
+
+fn service_ports(kernel: &ListedKernel) -> Vec<ShownPort> {
+    shown_ports(kernel.service_ports())
 }
 
 /// What the schema calls a `JSONString`, without a detour over its values.
-fn text(value: &impl Serialize) -> Value {
+pub(super) fn text(value: &impl Serialize) -> Value {
     serde_json::to_string(value).map_or(Value::Null, Value::String)
 }
 

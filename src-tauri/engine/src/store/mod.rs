@@ -24,12 +24,15 @@ pub(crate) mod registry;
 pub(crate) mod resource_group;
 pub(crate) mod scheduling_history;
 pub(crate) mod session;
+pub(crate) mod session_list;
 pub(crate) mod setting;
 pub(crate) mod user;
 
 use db::Migration;
 use db::rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+use jiff::tz::Offset;
 
 /// Never edit a released step: add the next.
 pub(crate) const MIGRATIONS: &[Migration] = &[
@@ -89,7 +92,13 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "scheduling-history",
         sql: include_str!("migrations/0014_scheduling_history.sql"),
     },
+    Migration {
+        name: "session-lists",
+        sql: include_str!("migrations/0015_session_lists.sql"),
+    },
 ];
+
+const MICROSECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
 /// A moment as the tables keep it: microseconds since 1970, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,7 +111,7 @@ impl At {
 
     /// ISO 8601 as the manager writes it: microseconds and a numeric offset.
     pub(crate) fn iso(self) -> String {
-        self.0.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string()
+        MICROSECONDS.timestamp_with_offset_to_string(&self.0, Offset::UTC)
     }
 }
 

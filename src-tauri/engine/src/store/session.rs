@@ -318,12 +318,13 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    fn conditions(&self) -> (String, Vec<Box<dyn ToSql>>) {
-        let mut conditions = vec!["1".to_owned()];
+    /// The `WHERE` of a question about sessions, if it needs one, and its values.
+    pub(super) fn conditions(&self) -> (String, Vec<Box<dyn ToSql>>) {
+        let mut conditions = Vec::new();
         let mut values: Vec<Box<dyn ToSql>> = Vec::new();
         let mut equal = |column: &str, value: Box<dyn ToSql>| {
             values.push(value);
-            conditions.push(format!("{column} = ?{}", values.len()));
+            conditions.push(format!("session.{column} = ?{}", values.len()));
         };
         if let Some(user) = self.user {
             equal("user", Box::new(Id(user)));
@@ -347,9 +348,14 @@ impl Filter {
                 .iter()
                 .map(|status| format!("'{status}'"))
                 .collect();
-            conditions.push(format!("status IN ({})", words.join(", ")));
+            conditions.push(format!("session.status IN ({})", words.join(", ")));
         }
-        (conditions.join(" AND "), values)
+        // Without any the database counts its rows without looking at them.
+        let conditions = match conditions.is_empty() {
+            true => String::new(),
+            false => format!("WHERE {}", conditions.join(" AND ")),
+        };
+        (conditions, values)
     }
 }
 
@@ -364,7 +370,7 @@ pub(crate) fn list(
     values.push(Box::new(limit.map_or(-1, i64::from)));
     values.push(Box::new(offset));
     db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM session WHERE {conditions}
+        "SELECT {COLUMNS} FROM session {conditions}
          ORDER BY created_at DESC, id LIMIT ?{} OFFSET ?{}",
         values.len() - 1,
         values.len()
@@ -376,7 +382,7 @@ pub(crate) fn list(
 /// How many sessions [`list`] would find without limit.
 pub(crate) fn count(db: &Connection, filter: &Filter) -> Result<u32> {
     let (conditions, values) = filter.conditions();
-    db.prepare_cached(&format!("SELECT count(*) FROM session WHERE {conditions}"))?
+    db.prepare_cached(&format!("SELECT count(*) FROM session {conditions}"))?
         .query_row(db::rusqlite::params_from_iter(values), |row| row.get(0))
 }
 

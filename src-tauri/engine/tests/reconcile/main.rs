@@ -11,6 +11,7 @@ mod support;
 
 mod commit;
 mod history;
+mod lists;
 mod preempt;
 mod quota;
 mod recover;
