@@ -45,6 +45,11 @@ where
                 };
                 if status != session.status {
                     scheduling_history::moved(tx, id, session.status, status, &reason)?;
+                    if status == SessionStatus::Pending {
+                        for kernel in &kernels {
+                            store::kernel_run::keep(tx, kernel, At::now())?;
+                        }
+                    }
                     enter(&mut session, &mut kernels, status, &reason, &mut told);
                 }
             }
@@ -112,6 +117,7 @@ fn enter(
                 // One that ran before begins from scratch.
                 kernel.started_at = None;
                 kernel.container_id = None;
+                kernel.last_stat = None;
             }
             KernelStatus::Running => kernel.started_at = kernel.started_at.or(Some(now)),
             // A session that never got as far as a kernel leaves nothing to clean up.

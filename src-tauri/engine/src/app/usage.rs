@@ -100,7 +100,10 @@ async fn used(app: &App, start: Timestamp, end: Timestamp) -> Result<Vec<Used>, 
             let mut users: HashMap<Uuid, Option<User>> = HashMap::new();
             let mut projects: HashMap<Uuid, Option<Project>> = HashMap::new();
             let mut found = Vec::new();
-            for kernel in store::kernel::between(db, At(start), At(end))? {
+            let (start, end) = (At(start), At(end));
+            let mut kernels = store::kernel_run::between(db, start, end)?;
+            kernels.extend(store::kernel::between(db, start, end)?);
+            for kernel in kernels {
                 let session = match sessions.entry(kernel.session) {
                     Entry::Occupied(known) => known.into_mut(),
                     Entry::Vacant(new) => new.insert(store::session::get(db, kernel.session)?),

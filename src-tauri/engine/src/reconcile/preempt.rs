@@ -302,7 +302,13 @@ async fn requeue(work: Work, session: Session, in_hand: InHand) {
             if let Err(problem) = stop::keep_log(app, row.id).await {
                 tracing::debug!(kernel = %row.id, %problem, "its log is not kept");
             }
-            app.measured.take(row.id);
+            // Kept with its run, which ends here.
+            if let Some(stats) = app.measured.take(row.id) {
+                let kept = stop::update(app, row.id, move |row| row.last_stat = Some(stats));
+                if let Err(problem) = kept.await {
+                    tracing::debug!(kernel = %row.id, %problem, "its statistics are not kept");
+                }
+            }
         }
         failure::clear(app, rows).await
     };

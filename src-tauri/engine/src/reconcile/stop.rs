@@ -181,7 +181,8 @@ pub(super) async fn keep_log(app: &App, id: uuid::Uuid) -> Result<(), Problem> {
         .await
 }
 
-async fn update(
+/// Changes the row of a kernel.
+pub(super) async fn update(
     app: &App,
     id: uuid::Uuid,
     edit: impl FnOnce(&mut KernelRow) + Send + 'static,

@@ -20,13 +20,18 @@ pub(crate) struct Used {
     pub(crate) end: Option<At>,
 }
 
-/// The kernels of a resource group that ran after `since`.
+/// The kernels of a resource group that ran after `since`; one that ran several times is there for
+/// each of them.
 pub(crate) fn used(db: &Connection, group: &str, since: At) -> Result<Vec<Used>> {
     db.prepare_cached(
         "SELECT s.user, s.project, s.domain, k.occupied_slots, k.started_at, k.terminated_at
          FROM kernel k JOIN session s ON s.id = k.session
          WHERE s.resource_group = ?1 AND k.started_at IS NOT NULL
-           AND (k.terminated_at IS NULL OR k.terminated_at > ?2)",
+           AND (k.terminated_at IS NULL OR k.terminated_at > ?2)
+         UNION ALL
+         SELECT s.user, s.project, s.domain, r.occupied_slots, r.started_at, r.terminated_at
+         FROM kernel_run r JOIN kernel k ON k.id = r.kernel JOIN session s ON s.id = k.session
+         WHERE s.resource_group = ?1 AND r.terminated_at > ?2",
     )?
     .query_map((group, since), |row| {
         Ok(Used {

@@ -15,6 +15,7 @@ pub(crate) mod idle;
 pub(crate) mod image;
 pub(crate) mod image_state;
 pub(crate) mod kernel;
+pub(crate) mod kernel_run;
 pub(crate) mod keypair;
 pub(crate) mod notice;
 pub(crate) mod policy;
@@ -95,6 +96,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "session-lists",
         sql: include_str!("migrations/0015_session_lists.sql"),
+    },
+    Migration {
+        name: "kernel-run",
+        sql: include_str!("migrations/0016_kernel_run.sql"),
     },
 ];
 

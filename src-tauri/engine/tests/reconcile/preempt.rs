@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::scripted::Scripted;
-use crate::support::TestEngine;
+use crate::support::{TestEngine, data_dir};
 use crate::{asked, enqueue, small, until, until_status};
 
 /// All cores of the computer.
@@ -118,6 +118,62 @@ async fn a_lower_one_comes_back_after_a_higher_one() {
     assert_eq!(status, 200);
     until_status(&engine, &lower, "RUNNING").await;
     assert_eq!(computer.running.lock().unwrap().len(), 1);
+    engine.stop().await;
+}
+
+/// What it used before it gave way stays used, as long as that was.
+#[tokio::test]
+async fn the_first_run_of_one_that_gave_way_is_counted() {
+    let computer = Arc::new(Scripted::default());
+    let engine = TestEngine::start(computer.clone()).await;
+    give_way(&engine, "reschedule").await;
+    let lower = enqueue(&engine, ranked("lower", &all(), 0)).await;
+    until_status(&engine, &lower, "RUNNING").await;
+    let urgent = enqueue(&engine, ranked("urgent", &all(), 1)).await;
+    until_status(&engine, &urgent, "RUNNING").await;
+    until_status(&engine, &lower, "PENDING").await;
+
+    // As if it had run for an hour.
+    let home = engine.stop().await;
+    let file = data_dir(&home).join("engine.db");
+    let database = db::connect(&file, db::Durability::Full).unwrap();
+    let moved = database.execute(
+        "UPDATE kernel_run SET started_at = started_at - 3600000000",
+        [],
+    );
+    assert_eq!(moved.unwrap(), 1);
+    drop(database);
+    let engine = TestEngine::start_in(home, computer.clone()).await;
+
+    let (_, share) = engine.get("/fair-share/domains/default/default").await;
+    let used = share["item"]["calculation_snapshot"]["total_decayed_usage"]["cpu"].as_str();
+    let used: f64 = used.unwrap().parse().unwrap();
+    // Four cores; yesterday counts a little less, if it began before midnight.
+    assert!((14_000.0..20_000.0).contains(&used), "{share}");
+    let day = |ago: i64| {
+        let day = jiff::Zoned::now().checked_sub(jiff::Span::new().days(ago));
+        day.unwrap().strftime("%Y%m%d").to_string()
+    };
+    let target = format!(
+        "/resource/usage/period?start_date={}&end_date={}",
+        day(1),
+        day(0)
+    );
+    let (_, account) = engine.get(&target).await;
+    let containers = account[0]["c_infos"].as_array().unwrap();
+    let runs = containers.iter().filter(|one| one["session_id"] == lower);
+    assert_eq!(runs.clone().count(), 1, "{account}");
+    let run = runs.clone().next().unwrap();
+    assert_eq!(run["cpu_allocated"], 4.0, "{run}");
+    assert!(run["terminated_at"].is_string(), "{run}");
+
+    // Its next run is another.
+    engine.delete(&format!("/session/{urgent}")).await;
+    until_status(&engine, &lower, "RUNNING").await;
+    let (_, account) = engine.get(&target).await;
+    let containers = account[0]["c_infos"].as_array().unwrap();
+    let runs = containers.iter().filter(|one| one["session_id"] == lower);
+    assert_eq!(runs.count(), 2, "{account}");
     engine.stop().await;
 }
 
