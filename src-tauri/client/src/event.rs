@@ -35,7 +35,8 @@ impl Client {
     pub async fn session_events(&self) -> Result<EventFeed, Error> {
         let call = Call::get(&["events", "session"])
             .query("sessionName", "*")
-            .query("scope", "session,kernel");
+            // Sessions and kernels: older managers know no list of both.
+            .query("scope", "*");
         let response = self.send(call).await?;
         // The pings are comments, which the parser swallows: watch the bytes below it.
         let bytes = tokio_stream_timeout(response.bytes_stream().boxed());

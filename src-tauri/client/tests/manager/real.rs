@@ -17,6 +17,8 @@ async fn real(body: &'static str) -> client::Client {
     let (address, _) = play(move |mut exchange: Exchange| {
         async move {
             exchange.body().await;
+            // 23.9.10 takes one scope or all of them.
+            assert!(!exchange.line.contains("scope=session%2C"));
             let body = match exchange.line.as_str() {
                 "GET /" => ROOT,
                 _ => body,
