@@ -190,8 +190,7 @@ async fn started(
         };
         // A manager whose own limit is shorter has to be asked again, and so has one that was
         // lost on the way.
-        let again = broken.retryable || broken.message.contains("timed out");
-        if !again || Instant::now() + PAUSE >= watch.until {
+        if !broken.retryable || Instant::now() + PAUSE >= watch.until {
             last = look(client, session, app).await.or(last);
             return Err(with_lines(broken, last));
         }

@@ -80,6 +80,8 @@ fn manager(status: u16, problem: &Problem) -> Failure {
         (_, "too-many-sessions-matched") => Code::SessionAmbiguous,
         (_, "vfolder-already-exists") => Code::FolderNameTaken,
         (_, "vfolder-filter-status-failed" | "vfolder-deletion-not-allowed") => Code::FolderBusy,
+        // Only the words say that the manager's own patience was the shorter one.
+        (_, "app-service-start-failed") if says("timed out") => Code::AppTimeout,
         (_, "app-service-start-failed") => Code::AppFailed,
         // The manager has one slug for "more than you may" and "more than there is".
         (_, "quota-exceeded") if text.contains("than any agent") => Code::ResourceLimit,
@@ -140,6 +142,20 @@ mod tests {
     #[test]
     fn a_managers_words_get_their_meaning() {
         for (status, slug, title, msg, expected) in [
+            (
+                500,
+                "app-service-start-failed",
+                "Failed to start the application service.",
+                "jupyter: opening the service port timed out: jupyter",
+                Code::AppTimeout,
+            ),
+            (
+                500,
+                "app-service-start-failed",
+                "Failed to start the application service.",
+                "jupyter: the process did not start properly: jupyter",
+                Code::AppFailed,
+            ),
             (
                 404,
                 "object-not-found",
