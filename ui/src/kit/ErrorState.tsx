@@ -2,7 +2,7 @@ import { Alert, Button } from 'antd';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { FailureBody } from '@/bridge';
-import { failureHint, failureText } from '@/i18n/failure';
+import { failureHint, failureReason, failureText } from '@/i18n/failure';
 import { ids } from '@/testids';
 import { CopyButton } from './CopyButton';
 import styles from './kit.module.css';
@@ -26,6 +26,7 @@ function report(failure: FailureBody): string {
 export function ErrorState({ failure, onRetry, onClose, actions, testId }: Props) {
   const { t } = useTranslation();
   const hint = failureHint(failure);
+  const reason = failureReason(failure);
   return (
     <Alert
       type="error"
@@ -36,6 +37,7 @@ export function ErrorState({ failure, onRetry, onClose, actions, testId }: Props
       {...(onClose ? { closable: { onClose } } : {})}
       description={
         <div className={styles.error}>
+          {reason && <p>{reason}</p>}
           {hint && <p>{hint}</p>}
           <details>
             <summary>

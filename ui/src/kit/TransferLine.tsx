@@ -67,7 +67,9 @@ export function TransferLine({ transfer }: { transfer: Transfer }) {
   return (
     <article className={styles.line} data-testid={ids.transfers.row(id)} data-state={state}>
       <div className={styles.what}>
-        <strong className="truncate">{lastName(transfer.src.path)}</strong>
+        <strong className="truncate" title={transfer.src.path}>
+          {lastName(transfer.src.path)}
+        </strong>
         <small className="muted truncate" title={route}>
           {route}
         </small>

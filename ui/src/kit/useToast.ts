@@ -1,7 +1,10 @@
 import { App } from 'antd';
 import { useMemo } from 'react';
 import type { FailureBody } from '@/bridge';
-import { failureText } from '@/i18n/failure';
+import { failureReason, failureText } from '@/i18n/failure';
+
+const told = (failure: FailureBody) =>
+  [failureText(failure), failureReason(failure), `(${failure.code})`].filter(Boolean).join(' ');
 
 /** Short notices: done, or a failure with its code. */
 export function useToast() {
@@ -12,8 +15,7 @@ export function useToast() {
       note: (text: string) => void message.info(text),
       /** Says what to do instead: more to read. */
       advise: (text: string) => void message.warning(text, 8),
-      failed: (failure: FailureBody) =>
-        void message.error(`${failureText(failure)} (${failure.code})`, 6),
+      failed: (failure: FailureBody) => void message.error(told(failure), 8),
     }),
     [message],
   );

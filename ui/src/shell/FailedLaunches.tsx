@@ -38,7 +38,7 @@ export function FailedLaunches() {
                 <Ago at={launch.failed_at} />
               </small>
             </div>
-            <small className={styles.tunnelError} title={launch.message}>
+            <small className={`truncate ${styles.tunnelError}`} title={launch.message}>
               {failureText({ ...launch, hint: null, details: null, retryable: false })}
             </small>
           </div>

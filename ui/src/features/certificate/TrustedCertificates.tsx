@@ -3,6 +3,7 @@ import { useTranslation } from 'react-i18next';
 import type { TrustedCertificate } from '@/bridge';
 import { IconButton } from '@/kit';
 import { ids } from '@/testids';
+import styles from './certificate.module.css';
 import { useTrust } from './useTrust';
 
 /** The certificates that are trusted because the user said so, each to be forgotten. */
@@ -12,11 +13,12 @@ export function TrustedCertificates({ kept }: { kept: TrustedCertificate[] }) {
   if (kept.length === 0) return null;
   return (
     <>
-      <p>{t('certificate.kept')}</p>
-      <ul data-testid={ids.certificate.kept}>
+      <p className={styles.keptTitle}>{t('certificate.kept')}</p>
+      <ul className={styles.kept} data-testid={ids.certificate.kept}>
         {kept.map(({ host, fingerprint }) => (
           <li key={host}>
-            {host} <code title={fingerprint}>{`${fingerprint.slice(0, 23)}…`}</code>
+            <span>{host}</span>
+            <code title={fingerprint}>{`${fingerprint.slice(0, 23)}…`}</code>
             <IconButton
               label={t('certificate.forget', { host })}
               icon={<Trash2 size={14} />}

@@ -24,11 +24,18 @@ export function folderColumns({ t, onOpen, actions }: Options): Column<Folder>[]
           <>
             <Icon size={15} strokeWidth={1.6} aria-hidden />
             {onOpen ? (
-              <button type="button" className="link truncate" onClick={() => onOpen(folder)}>
+              <button
+                type="button"
+                className="link truncate"
+                title={folder.name}
+                onClick={() => onOpen(folder)}
+              >
                 {folder.name}
               </button>
             ) : (
-              <span className="truncate">{folder.name}</span>
+              <span className="truncate" title={folder.name}>
+                {folder.name}
+              </span>
             )}
             {folder.name.startsWith('.') && <span className="muted">{t('folders.automatic')}</span>}
           </>

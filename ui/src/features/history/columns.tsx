@@ -10,6 +10,9 @@ interface Options {
   actions: (launch: Launch) => ReactNode;
 }
 
+const foldersOf = (request: Launch['request']) =>
+  request.mounts?.map(({ folder }) => folder).join(', ') ?? '';
+
 export function historyColumns({ t, actions }: Options): Column<Launch>[] {
   return [
     {
@@ -19,7 +22,10 @@ export function historyColumns({ t, actions }: Options): Column<Launch>[] {
       render: (launch) => (
         <>
           {launch.pinned && <Pin size={13} aria-label={t('history.pinned')} />}
-          <span className="truncate">
+          <span
+            className="truncate"
+            title={launch.title ? `${launch.title} ${launch.name}` : launch.name}
+          >
             <strong>{launch.title ?? launch.name}</strong>
             {launch.title && <span className="muted"> {launch.name}</span>}
           </span>
@@ -55,8 +61,8 @@ export function historyColumns({ t, actions }: Options): Column<Launch>[] {
       title: t('history.column.folders'),
       width: 'minmax(90px, 1fr)',
       render: ({ request }) => (
-        <span className="truncate">
-          {request.mounts?.map(({ folder }) => folder).join(', ') || '–'}
+        <span className="truncate" title={foldersOf(request)}>
+          {foldersOf(request) || '–'}
         </span>
       ),
     },

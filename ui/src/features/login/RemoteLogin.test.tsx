@@ -92,3 +92,37 @@ it('says what is wrong with an address and lets it be mended', async () => {
   fireEvent.click(screen.getByTestId(ids.login.find));
   await screen.findByTestId(ids.login.kind);
 });
+
+it('asks about a certificate once, its fingerprint broken between bytes only', async () => {
+  const fingerprint = Array.from({ length: 32 }, (_, at) => `A${at % 10}`).join(':');
+  answerWith({
+    'keychain.status': keychain,
+    'manager.find': () => failure('certificate_untrusted'),
+    'network.certificate': () => ({
+      host: 'lab.example.com',
+      fingerprint,
+      problem: 'UnknownIssuer',
+      kept: null,
+    }),
+  });
+  await toAddress('lab.example.com');
+  const shown = (await screen.findByTestId(ids.certificate.fingerprint)).textContent ?? '';
+  expect(shown.replaceAll('\n', '')).toBe(fingerprint);
+  expect(shown.split('\n').every((line) => /^(A\d:?){8}$/.test(line))).toBe(true);
+  expect(screen.queryByTestId(ids.login.failure)).toBeNull();
+});
+
+it('says what was refused where there is no certificate to decide on', async () => {
+  answerWith({
+    'keychain.status': keychain,
+    'manager.find': () => failure('certificate_untrusted'),
+    'network.certificate': () => ({
+      host: 'lab.example.com',
+      fingerprint: 'A0',
+      problem: null,
+      kept: null,
+    }),
+  });
+  await toAddress('lab.example.com');
+  expect((await screen.findByTestId(ids.kit.error)).textContent).toContain('certificate_untrusted');
+});

@@ -45,11 +45,17 @@ export function RemoteLogin({ again, onDone }: Props) {
     if (wanted !== '' && wanted === asked) void found.refetch();
     else setAsked(wanted);
   };
+  // The question says what is wrong, and what can be done.
+  const asksTrust = found.error?.code === 'certificate_untrusted';
   return (
     <>
-      <Address address={address} onAddress={setAddress} {...{ submit, found }} />
-      {found.error?.code === 'certificate_untrusted' && !found.isFetching && (
-        <CertificateQuestion endpoint={asked} onTrusted={() => void found.refetch()} />
+      <Address address={address} onAddress={setAddress} {...{ submit, found, asksTrust }} />
+      {asksTrust && found.error && !found.isFetching && (
+        <CertificateQuestion
+          endpoint={asked}
+          failure={found.error}
+          onTrusted={() => void found.refetch()}
+        />
       )}
     </>
   );
@@ -60,6 +66,7 @@ function Address(props: {
   onAddress: (address: string) => void;
   submit: (event: FormEvent) => void;
   found: { isFetching: boolean; error: Failure | null };
+  asksTrust: boolean;
 }) {
   const { t } = useTranslation();
   return (
@@ -83,7 +90,7 @@ function Address(props: {
       >
         {t('login.continue')}
       </Button>
-      {props.found.error && !props.found.isFetching && (
+      {props.found.error && !props.found.isFetching && !props.asksTrust && (
         <ErrorState failure={props.found.error} testId={ids.login.failure} />
       )}
     </form>

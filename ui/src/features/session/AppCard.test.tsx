@@ -116,3 +116,23 @@ it('offers no sharing where there is no app proxy', async () => {
   await show(<AppCard app={app} session={session} busy={false} onInstall={() => undefined} />);
   expect(screen.queryByTestId(ids.drawer.appShare('lab'))).toBeNull();
 });
+
+it('shows why an app ended at once, with what it printed', async () => {
+  answerWith({ 'settings.get': () => ({ start_limits: {} }) as never });
+  const asked = launches();
+  await show(<AppCard app={app} session={session} busy={false} onInstall={() => undefined} />);
+  fireEvent.click(screen.getByTestId(ids.drawer.appOpen('lab')));
+  await expect.poll(() => asked.length).toBe(1);
+  asked[0]?.end(
+    new Failure({
+      code: 'app_failed',
+      message: 'lab: the process did not start properly',
+      hint: null,
+      details: { lines: ['no module named six'] },
+      retryable: false,
+    }),
+  );
+  const lines = await screen.findByTestId(ids.drawer.appLines('lab'));
+  expect(lines.textContent).toBe('no module named six');
+  expect(screen.getByText('lab: the process did not start properly')).toBeTruthy();
+});

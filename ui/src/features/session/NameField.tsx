@@ -20,7 +20,11 @@ export function NameField({ session }: { session: Session }) {
   if (draft === null) {
     return (
       <>
-        <strong className={`truncate ${styles.name}`} data-testid={ids.drawer.name}>
+        <strong
+          className={`truncate ${styles.name}`}
+          title={session.name}
+          data-testid={ids.drawer.name}
+        >
           {session.name}
         </strong>
         {session.actions.rename.allowed && (

@@ -64,14 +64,16 @@ export function Overview({ session }: { session: Session }) {
             [
               t('session.fact.id'),
               <span key="id" className={styles.id}>
-                <code className="truncate">{session.id}</code>
+                <code className="truncate" title={session.id}>
+                  {session.id}
+                </code>
                 <CopyButton text={session.id} />
               </span>,
             ],
             [
               t('session.fact.link'),
               <span key="link" className={styles.id}>
-                <code className="truncate" data-testid={ids.drawer.link}>
+                <code className="truncate" title={linkTo(session)} data-testid={ids.drawer.link}>
                   {linkTo(session)}
                 </code>
                 <CopyButton text={linkTo(session)} />

@@ -1,4 +1,5 @@
 import { Progress as Bar, Button, InputNumber } from 'antd';
+import { useEffect, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useSettings } from '@/features/settings/useSettings';
 import { ids } from '@/testids';
@@ -43,11 +44,17 @@ export function StartProgress({ app, progress, onStop }: Props) {
   );
 }
 
-/** What an app printed last. */
+/** What an app printed last, the newest line in sight. */
 export function AppLines({ app, lines }: { app: string; lines: readonly string[] }) {
+  const box = useRef<HTMLPreElement>(null);
+  const newest = lines.at(-1);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another line is why it scrolls
+  useEffect(() => {
+    if (box.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [newest, lines.length]);
   if (lines.length === 0) return null;
   return (
-    <pre className={styles.startLines} data-testid={ids.drawer.appLines(app)}>
+    <pre ref={box} className={styles.startLines} data-testid={ids.drawer.appLines(app)}>
       {lines.join('\n')}
     </pre>
   );
@@ -66,6 +73,7 @@ export function StartLimit({ app }: { app: string }) {
   return (
     <InputNumber
       size="small"
+      className={styles.startLimit ?? ''}
       min={1}
       max={LONGEST_LIMIT}
       precision={0}

@@ -70,7 +70,9 @@ export function UnsavedFiles({ session, named }: Props) {
           <ul className={styles.lost}>
             {unsaved.largest.slice(0, SHOWN).map((file) => (
               <li key={file.path}>
-                <code className="truncate">{file.path}</code>
+                <code className="truncate" title={file.path}>
+                  {file.path}
+                </code>
                 <span className="muted">{formatSize(file.size)}</span>
               </li>
             ))}

@@ -13,6 +13,12 @@ interface State {
   failure: Failure | null;
 }
 
+/** What an app that ended at once had printed: there was no stage to tell it with. */
+function printed(failure: Failure): readonly string[] {
+  const details = failure.details as { lines?: readonly string[] } | null;
+  return details?.lines ?? [];
+}
+
 const IDLE: State = { progress: null, lines: [], opened: null, failure: null };
 
 /** Opens an app of a session, and tells how far that is. */
@@ -48,7 +54,12 @@ export function useLaunch(session: string, app: string) {
         onEnd: (error) => {
           setRunning(false);
           if (error instanceof Failure)
-            setState((before) => ({ ...before, progress: null, failure: error }));
+            setState((before) => ({
+              ...before,
+              progress: null,
+              lines: before.lines.length > 0 ? before.lines : printed(error),
+              failure: error,
+            }));
           void invalidate(queryClient, 'tunnel');
           void invalidate(queryClient, 'session');
         },

@@ -38,7 +38,12 @@ export function sessionColumns({ t, finished, narrow, onOpen }: Options): Column
     width: 'minmax(120px, 2fr)',
     sortable: true,
     render: (session) => (
-      <button type="button" className="link truncate" onClick={() => onOpen(session)}>
+      <button
+        type="button"
+        className="link truncate"
+        title={session.name}
+        onClick={() => onOpen(session)}
+      >
         {session.name}
       </button>
     ),

@@ -7,7 +7,10 @@ import { TrustedCertificates } from '@/features/certificate/TrustedCertificates'
 import { ErrorState, Section } from '@/kit';
 import { ids } from '@/testids';
 import { Row } from './Row';
+import styles from './settings.module.css';
 import { useSettings } from './useSettings';
+
+type Key = 'proxy' | 'no_proxy' | 'ca_file' | 'port_pool';
 
 /** The way to managers, tried before it is relied on, and the ports of tunnels. */
 export function NetworkSection() {
@@ -18,18 +21,25 @@ export function NetworkSection() {
   if (!settings) return null;
   const { proxy, proxy_keychain, no_proxy, ca_file, port_pool } = settings;
 
-  const field = (key: 'proxy' | 'no_proxy' | 'ca_file' | 'port_pool', placeholder: string) => (
+  const keep = (key: Key, typed: string) => {
+    const text = typed.trim() || null;
+    if (text !== settings[key]) set({ [key]: text });
+  };
+  const tryIt = () => test.mutate({ endpoint: endpoint.trim() || null, proxy, no_proxy, ca_file });
+
+  const field = (key: Key, placeholder: string) => (
     <Row label={t(`network.${key === 'port_pool' ? 'pool' : key}`)}>
       <Input
         key={settings[key]}
+        className="mono"
+        style={{ width: 280 }}
+        spellCheck={false}
         defaultValue={settings[key] ?? ''}
         placeholder={placeholder}
         aria-label={t(`network.${key === 'port_pool' ? 'pool' : key}`)}
         data-testid={ids.settings.network(key)}
-        onBlur={(event) => {
-          const text = event.target.value.trim() || null;
-          if (text !== settings[key]) set({ [key]: text });
-        }}
+        onBlur={(event) => keep(key, event.target.value)}
+        onPressEnter={(event) => keep(key, event.currentTarget.value)}
       />
     </Row>
   );
@@ -42,24 +52,28 @@ export function NetworkSection() {
       {field('no_proxy', no_proxy ?? t('launch.automatic'))}
       {field('ca_file', ca_file ?? t('launch.automatic'))}
       <Row label={t('network.test_endpoint')}>
-        <Input
-          value={endpoint}
-          placeholder="https://manager.example.com"
-          aria-label={t('network.test_endpoint')}
-          onChange={(event) => setEndpoint(event.target.value)}
-        />
-        <Button
-          loading={test.isPending}
-          onClick={() => test.mutate({ endpoint: endpoint || null, proxy, no_proxy, ca_file })}
-          data-testid={ids.settings.networkTest}
-        >
-          {t('network.test')}
-        </Button>
+        <span className={styles.buttons}>
+          <Input
+            className="mono"
+            style={{ width: 280 }}
+            value={endpoint}
+            placeholder="https://manager.example.com"
+            spellCheck={false}
+            aria-label={t('network.test_endpoint')}
+            onChange={(event) => setEndpoint(event.target.value)}
+            onPressEnter={tryIt}
+          />
+          <Button loading={test.isPending} onClick={tryIt} data-testid={ids.settings.networkTest}>
+            {t('network.test')}
+          </Button>
+        </span>
       </Row>
-      {test.error && <ErrorState failure={test.error} />}
-      {test.error?.code === 'certificate_untrusted' && endpoint !== '' && (
-        <CertificateQuestion endpoint={endpoint} onTrusted={test.reset} />
-      )}
+      {test.error &&
+        (test.error.code === 'certificate_untrusted' && endpoint !== '' ? (
+          <CertificateQuestion endpoint={endpoint} failure={test.error} onTrusted={test.reset} />
+        ) : (
+          <ErrorState failure={test.error} />
+        ))}
       {test.data && (
         <p role="status">
           {t('network.tested', {

@@ -40,7 +40,7 @@ function LaunchRow({ launch }: { launch: Launch }) {
     );
   return (
     <div className={styles.session} data-testid={ids.start.recent(launch.name)}>
-      <Link to="/launch" search={{ from: launch.id }} className="truncate">
+      <Link to="/launch" search={{ from: launch.id }} className="truncate" title={launch.name}>
         {launch.title ?? launch.name}
       </Link>
       <span className="muted truncate">

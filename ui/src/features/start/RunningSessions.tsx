@@ -56,7 +56,7 @@ function SessionRow({ session }: { session: Session }) {
   const navigate = useNavigate();
   return (
     <div className={styles.session} data-testid={ids.start.session(session.name)}>
-      <Link to="/sessions" search={{ open: session.id }} className="truncate">
+      <Link to="/sessions" search={{ open: session.id }} className="truncate" title={session.name}>
         {session.name}
       </Link>
       <SessionStatusTag session={session} />

@@ -2,12 +2,11 @@ import { Select, Space } from 'antd';
 import { useTranslation } from 'react-i18next';
 import type { OnFinish } from '@/bridge';
 import { useAction, useCall } from '@/bridge/query';
-import { formatSpeed } from '@/format/size';
+import { formatSpeed, MIB } from '@/format/size';
 import { useToast } from '@/kit';
 import { ids } from '@/testids';
 
-const MEGABYTE = 1_000_000;
-const LIMITS = [1, 2, 5, 10, 20, 50, 100].map((each) => each * MEGABYTE);
+const LIMITS = [1, 2, 5, 10, 20, 50, 100].map((each) => each * MIB);
 
 /** What holds for all transfers together: a speed limit, and what happens at the end. */
 export function TransferOptions() {
