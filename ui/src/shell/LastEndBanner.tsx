@@ -4,6 +4,9 @@ import { useAction, useCall } from '@/bridge/query';
 import { formatDateTime } from '@/format/date';
 import { ids } from '@/testids';
 
+/** Names that are told in one line; the rest is counted. */
+const SHOWN = 6;
+
 /** Says what was under way when the program's last run was ended from outside. */
 export function LastEndBanner() {
   const { t } = useTranslation();
@@ -12,6 +15,7 @@ export function LastEndBanner() {
   const last = client.data?.last_end;
   if (!last) return null;
   const names = [...last.tunnels, ...last.transfers, ...last.files];
+  const more = names.length - SHOWN;
   return (
     <Alert
       banner
@@ -24,7 +28,10 @@ export function LastEndBanner() {
       }}
       title={t(`leave.last.${last.kind}`, {
         time: formatDateTime(last.at),
-        names: names.join(', '),
+        names: (more > 0
+          ? [...names.slice(0, SHOWN), t('leave.more', { count: more })]
+          : names
+        ).join(', '),
       })}
     />
   );

@@ -87,7 +87,7 @@ export function LeaveDialog() {
         open={asked}
         destroyOnHidden
         title={t('leave.title')}
-        width={520}
+        width={640}
         onCancel={() => decide('stay')}
         footer={
           <div className={styles.leaveButtons}>
@@ -114,7 +114,7 @@ export function LeaveDialog() {
           <p>{t('leave.text')}</p>
           <ul className={styles.leaveList}>
             {lines.slice(0, SHOWN).map(({ key, text }) => (
-              <li key={key} className="truncate">
+              <li key={key} className="truncate" title={text}>
                 {text}
               </li>
             ))}
