@@ -279,10 +279,10 @@ async fn files_of_a_data_folder_are_dragged_out() -> Result<()> {
     desktop.window.close().await
 }
 
-/// What can't be had says why: a file that is gone, a place that nobody can write to.
+/// What can't be had says why: what is gone, a place that nobody can write to.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_dragged_out_says_why() -> Result<()> {
-    let desktop = Desktop::open("echo small > small.txt; echo gone > gone.txt").await?;
+    let desktop = Desktop::open("echo small > small.txt; mkdir gone").await?;
     let small = desktop.remote("small.txt").await?;
     let nowhere = Way::Save(PathBuf::from("/proc"));
     desktop.manager.receive_as(small, &nowhere)?;
@@ -290,10 +290,10 @@ async fn what_can_not_be_dragged_out_says_why() -> Result<()> {
         let all = desktop.transfers()?;
         Ok(all.iter().any(|it| it["state"] == "failed").then_some(()))
     })?;
-    let gone = desktop.remote("gone.txt").await?;
+    let gone = desktop.remote("gone").await?;
     desktop
         .home
-        .gangway(&["session", "exec", SESSION, "--", "rm", "gone.txt"])?;
+        .gangway(&["session", "exec", SESSION, "--", "rmdir", "gone"])?;
     let pane = desktop.place("files.pane.local").await?;
     desktop.manager.drag_between(gone, pane)?;
     let said = desktop.window.css(".ant-message-error").await?;

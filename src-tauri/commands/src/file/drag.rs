@@ -29,7 +29,7 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 const MOST: usize = 500;
 /// The drag begins at the latest then, whether all has been counted or not: the user's hand is on
 /// its way.
-const COUNTING: Duration = Duration::from_millis(300);
+const COUNTING: Duration = Duration::from_millis(500);
 /// Programs give up about then: GTK after 30 s.
 const PATIENCE: Duration = Duration::from_secs(25);
 /// How often the queue is asked whether it is done.
@@ -43,8 +43,13 @@ pub(crate) async fn out(
     request: FileDragOut,
 ) -> Result<FileDraggedOut, Failure> {
     let first = check(&request)?.to_owned();
-    let counted = tokio::time::timeout(COUNTING, is_small(context, &request)).await;
-    let is_small = counted.unwrap_or(Ok(false))?;
+    let is_small = match request.bytes {
+        Some(bytes) => bytes <= LARGEST && request.names.len() <= MOST,
+        None => {
+            let counted = tokio::time::timeout(COUNTING, is_small(context, &request)).await;
+            counted.unwrap_or(Ok(false))?
+        }
+    };
     let label = match request.names.len() {
         1 => first.clone(),
         more => format!("{first} + {}", more - 1),
@@ -421,6 +426,7 @@ mod tests {
                 path: String::new(),
             },
             names: names.iter().map(|&name| name.to_owned()).collect(),
+            bytes: None,
             links: Links::Keep,
             checksum: false,
         }

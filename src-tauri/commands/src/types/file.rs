@@ -237,6 +237,10 @@ pub struct FileDragOut {
     pub from: Location,
     /// Their names there.
     pub names: Vec<String>,
+    /// How many bytes they are together, where all are files whose sizes are known; else they are
+    /// counted.
+    #[serde(default)]
+    pub bytes: Option<u64>,
     /// What becomes of symbolic links.
     #[serde(default)]
     #[ts(optional, as = "Option<_>")]

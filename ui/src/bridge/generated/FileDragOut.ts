@@ -15,6 +15,11 @@ from: Location,
  */
 names: Array<string>, 
 /**
+ * How many bytes they are together, where all are files whose sizes are known; else they are
+ * counted.
+ */
+bytes?: number | null, 
+/**
  * What becomes of symbolic links.
  */
 links?: Links, 

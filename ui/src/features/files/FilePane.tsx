@@ -38,7 +38,7 @@ interface Props {
   /** Files of the other pane were dropped here. */
   onDropNames: (names: readonly string[]) => void;
   /** Files that are not on this computer are dragged, perhaps out of the window. */
-  onDragOut: (from: Location, names: readonly string[]) => void;
+  onDragOut: (from: Location, entries: readonly FileEntry[]) => void;
   /** The other pane is wanted (Tab). */
   onOther: () => void;
   gridRef: RefObject<HTMLDivElement | null>;
@@ -186,11 +186,16 @@ export function FilePane(props: Props) {
           rowProps={(entry) => ({
             draggable: true,
             onDragStart: (event) => {
-              const names = selected.has(entry.name) ? [...selected] : [entry.name];
+              const taken = selected.has(entry.name) ? selected : new Set([entry.name]);
+              const names = [...taken];
               hold({ side, names });
               if (here.kind !== 'local' && leavesWindow()) {
                 event.preventDefault();
-                props.onDragOut(here, names);
+                const all = entries ?? [];
+                props.onDragOut(
+                  here,
+                  all.filter(({ name }) => taken.has(name)),
+                );
                 return;
               }
               event.dataTransfer.setData(DRAGGED, names.join('\n'));

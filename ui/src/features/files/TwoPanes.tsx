@@ -95,7 +95,7 @@ export function TwoPanes({ keep, right }: Props) {
         onSelect={(names) => setChosen((now) => ({ ...now, [side]: names }))}
         onCopy={(names) => send(side, 'copy', names)}
         onMove={(names) => send(side, 'move', names)}
-        onDragOut={(from, names) => void dragOut(from, names)}
+        onDragOut={(from, entries) => void dragOut(from, entries)}
         onDropNames={(names) => send(OTHER[side], 'copy', names)}
         onOther={() => grids[OTHER[side]].current?.focus()}
         gridRef={grids[side]}

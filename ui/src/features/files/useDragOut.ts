@@ -1,5 +1,5 @@
 import { useTranslation } from 'react-i18next';
-import { call, type Location, toFailure } from '@/bridge';
+import { call, type FileEntry, type Location, toFailure } from '@/bridge';
 import { useToast } from '@/kit';
 import type { CopyOptions } from './copyOptions';
 import { letGo, letGoLater } from './dragging';
@@ -9,11 +9,14 @@ export function useDragOut({ checksum, links }: CopyOptions) {
   const { t } = useTranslation();
   const toast = useToast();
 
-  return async (from: Location, names: readonly string[]) => {
+  return async (from: Location, entries: readonly FileEntry[]) => {
+    const names = entries.map(({ name }) => name);
+    const isPlain = entries.every(({ kind }) => kind === 'file');
     try {
       const { end, directory } = await call('file.drag_out', {
         from,
-        names: [...names],
+        names,
+        bytes: isPlain ? entries.reduce((sum, { size }) => sum + size, 0) : null,
         links,
         checksum,
       });
