@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use podman::{IMAGE, Podman};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use tests::computer::{Computer, PATIENCE};
 use tests::manager::Manager;
 use tests::process::{eventually, run};
-use tests::registry::{Image, Registry, outcome};
+use tests::registry::{Image, Registry, Relay, outcome};
 
 #[allow(
     clippy::unwrap_used,
@@ -141,16 +142,7 @@ async fn containers_get_their_images_from_where_the_sandbox_gets_them() -> Resul
     add(&computer, &format!("http://{host}"), login)?;
     task(&computer, &["image", "rescan"])?;
     let manager = Manager::of(&computer)?;
-    let options = json!({ "runtime": "container" }).to_string();
-    let query = format!(
-        "mutation {{ modify_scaling_group(name: \"default\", props: {{ scheduler_opts: {} }}) \
-         {{ ok msg }} }}",
-        json!(options)
-    );
-    let changed = manager
-        .post("/admin/gql", &json!({ "query": query }))
-        .await?;
-    ensure!(changed.ok()?["data"]["modify_scaling_group"]["ok"] == true);
+    set_runtime(&computer, "container").await?;
 
     // It is fetched when a session needs it, and only then.
     let name = format!("{host}/lab/small:1.0-static");
@@ -181,6 +173,66 @@ async fn containers_get_their_images_from_where_the_sandbox_gets_them() -> Resul
     );
     let refused = launch("fourth", "local/host:latest")?.1;
     ensure!(refused.contains("choose another image"), "{refused}");
+    Ok(())
+}
+
+/// How much of an image is here, as whoever waits for it sees it: in the sandbox, which fetches by
+/// itself, and in Podman, which tells how far it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_an_image_sees_how_far_it_is() -> Result<()> {
+    const SIZE: u64 = 8 << 20;
+    let registry = Registry::start(None)?;
+    let labels = json!({
+        "ai.backend.kernelspec": "1", "ai.backend.role": "COMPUTE",
+        "ai.backend.resource.min.cpu": "1", "ai.backend.resource.min.mem": "64m",
+    });
+    let large = Image::small(&labels, usize::try_from(SIZE)?)?;
+    registry.push("lab/large", "1.0-static", &large).await?;
+    let relay = Relay::before(registry.port)?;
+    let podman = Podman::start();
+    let computer = computer(&podman)?;
+    let host = relay.name();
+    computer.gangway(&["registry", "add", &format!("http://{host}")])?;
+    task(&computer, &["image", "rescan"])?;
+    let image = format!("{host}/lab/large:1.0-static");
+    for (name, runtime) in [("in-the-sand", "sandbox"), ("in-a-box", "container")] {
+        set_runtime(&computer, runtime).await?;
+        // Eight seconds or so for all of it.
+        relay.pause(Duration::from_millis(16));
+        let words = ["session", "launch", name, "--image", &image, "--no-wait"];
+        computer.gangway(&[&words[..], &["--cpu", "1", "--mem", "128m"]].concat())?;
+        let part = eventually("a part of the image", PATIENCE, || {
+            let shown = computer.gangway(&["session", "show", name])?;
+            let (bytes, total) = (&shown["pulling"]["bytes"], &shown["pulling"]["total"]);
+            ensure!(shown["status"] != "RUNNING", "{name}: {shown}");
+            let some = bytes.as_u64().is_some_and(|bytes| bytes > 1 << 20);
+            Ok(some.then(|| (bytes.as_u64(), total.as_u64())))
+        })?;
+        ensure!(part.0 < part.1 && part.1 >= Some(SIZE), "{name}: {part:?}");
+        let said = computer.text(&["session", "show", name])?;
+        ensure!(said.contains(" of 9.") && said.contains("Image:"), "{said}");
+        relay.pause(Duration::ZERO);
+        let shown = eventually("the session", PATIENCE, || {
+            let shown = computer.gangway(&["session", "show", name])?;
+            Ok((shown["status"] == "RUNNING").then_some(shown))
+        })?;
+        ensure!(shown["pulling"].is_null(), "{shown}");
+        computer.gangway(&["--yes", "session", "rm", name])?;
+    }
+    Ok(())
+}
+
+/// What the sessions of the resource group run in.
+async fn set_runtime(computer: &Computer, runtime: &str) -> Result<()> {
+    let options = json!({ "runtime": runtime }).to_string();
+    let query = format!(
+        "mutation {{ modify_scaling_group(name: \"default\", props: {{ scheduler_opts: {} }}) \
+         {{ ok msg }} }}",
+        json!(options)
+    );
+    let query = json!({ "query": query });
+    let changed = Manager::of(computer)?.post("/admin/gql", &query).await?;
+    ensure!(changed.ok()?["data"]["modify_scaling_group"]["ok"] == true);
     Ok(())
 }
 

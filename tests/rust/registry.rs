@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -330,6 +331,8 @@ struct State {
     closed: AtomicBool,
     brought: AtomicU64,
     cuts: AtomicU64,
+    /// Milliseconds for which it stops before each 16 KiB of the registry's answers.
+    pause: AtomicU64,
 }
 
 impl Relay {
@@ -346,6 +349,7 @@ impl Relay {
             closed: AtomicBool::new(false),
             brought: AtomicU64::new(0),
             cuts: AtomicU64::new(0),
+            pause: AtomicU64::new(0),
         });
         let shared = Arc::clone(&state);
         // Ends with the test's process.
@@ -372,6 +376,12 @@ impl Relay {
     pub fn cut_after(&self, bytes: u64, for_good: bool) {
         self.state.closes.store(for_good, Ordering::SeqCst);
         self.state.cut.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Makes it slow: it stops for so long before each 16 KiB that the registry sends.
+    pub fn pause(&self, pause: Duration) {
+        let millis = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.state.pause.store(millis, Ordering::SeqCst);
     }
 
     /// Lets everybody through again.
@@ -422,6 +432,8 @@ fn pass(client: TcpStream, port: u16, state: &State) -> Option<()> {
             let _ = from.shutdown(Shutdown::Both);
             return None;
         }
+        let pause = state.pause.load(Ordering::SeqCst);
+        thread::sleep(Duration::from_millis(pause));
         to.write_all(&buffer[..read]).ok()?;
         let read = u64::try_from(read).ok()?;
         state.brought.fetch_add(read, Ordering::SeqCst);

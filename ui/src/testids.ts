@@ -120,6 +120,7 @@ export const ids = {
     tab: (tab: string) => `drawer.tab.${tab}`,
     terminate: 'drawer.terminate',
     notices: 'drawer.notices',
+    pull: 'drawer.pull',
     stats: 'drawer.stats',
     logText: 'drawer.log-text',
     logFollow: 'drawer.log-follow',

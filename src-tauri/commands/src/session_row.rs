@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::types::{
-    Allowed, AppProtocol, IdleCheck, Notice, ServicePort, Session, SessionActions, SessionKernel,
-    SessionResult, SessionStatus, SessionType, Waiting,
+    Allowed, AppProtocol, IdleCheck, Notice, Pulling, ServicePort, Session, SessionActions,
+    SessionKernel, SessionResult, SessionStatus, SessionType, Waiting,
 };
 
 /// Only of a cluster: what a session of one is says all about its kernel.
@@ -47,7 +47,7 @@ impl From<SessionRow> for Session {
             save: allowed(Action::OpenApp),
             restart: Some(allowed(Action::Restart)),
         };
-        let waiting = waiting(&row);
+        let (waiting, pulling) = (waiting(&row), pulling(&row));
         Self {
             id: row.session_id,
             name: row.name,
@@ -76,6 +76,7 @@ impl From<SessionRow> for Session {
             mounts: row.mounts,
             notices: Vec::new(),
             waiting,
+            pulling,
             idle_checks: row.idle_checks.iter().map(idle_check).collect(),
             actions,
         }
@@ -95,6 +96,20 @@ fn waiting(row: &SessionRow) -> Option<Waiting> {
         tries: u32::try_from(tries.unwrap_or_default()).unwrap_or(u32::MAX),
         last_try: time(scheduler.get("last_try").and_then(Value::as_str)),
     })
+}
+
+/// How far its image is; only this engine tells that.
+fn pulling(row: &SessionRow) -> Option<Pulling> {
+    let pull = row.status_data.get("pull")?;
+    let bytes = |key: &str| pull.get(key).and_then(Value::as_u64);
+    (row.status == wire::SessionStatus::Pulling)
+        .then(|| {
+            Some(Pulling {
+                bytes: bytes("bytes")?,
+                total: bytes("total")?,
+            })
+        })
+        .flatten()
 }
 
 fn idle_check((name, report): (&String, &Value)) -> IdleCheck {

@@ -37,6 +37,7 @@ export type { Overwrite } from './generated/Overwrite';
 export type { Place } from './generated/Place';
 export type { Preset } from './generated/Preset';
 export type { Profile } from './generated/Profile';
+export type { Pulling } from './generated/Pulling';
 export type { Session } from './generated/Session';
 export type { SessionActions } from './generated/SessionActions';
 export type { SessionList } from './generated/SessionList';

@@ -1,6 +1,6 @@
 //! Sessions and what they use, as people read them.
 
-use commands::types::{Session, Stats};
+use commands::types::{Pulling, Session, Stats};
 
 use crate::account::word;
 use crate::output::{grid, pairs, size};
@@ -92,6 +92,9 @@ pub(super) fn human(session: &Session) -> String {
     if let Some(waiting) = &session.waiting {
         let tries = waiting.tries;
         shown.push_str(&format!("Waits: {} (tries: {tries})\n", waiting.message));
+    }
+    if let Some(Pulling { bytes, total }) = session.pulling {
+        shown.push_str(&format!("Image: {} of {}\n", size(bytes), size(total)));
     }
     for check in &session.idle_checks {
         let name = check.name.replace('_', " ");

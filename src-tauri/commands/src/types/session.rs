@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use uuid::Uuid;
 
-use super::{Failure, IdleCheck, ServicePort, Waiting};
+use super::{Failure, IdleCheck, Pulling, ServicePort, Waiting};
 
 /// Status of a session, as on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
@@ -168,6 +168,10 @@ pub struct Session {
     #[serde(default)]
     #[ts(optional)]
     pub waiting: Option<Waiting>,
+    /// How far its image is, while that is fetched and the manager tells.
+    #[serde(default)]
+    #[ts(optional)]
+    pub pulling: Option<Pulling>,
     /// What the idle checks say.
     #[serde(default)]
     #[ts(optional, as = "Option<_>")]

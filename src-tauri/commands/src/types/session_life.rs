@@ -18,6 +18,17 @@ pub struct Waiting {
     pub last_try: Option<Timestamp>,
 }
 
+/// How far a session's image is on its way to where the session is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Pulling {
+    /// Bytes that came.
+    #[ts(type = "number")]
+    pub bytes: u64,
+    /// Bytes that there are, as far as that is known.
+    #[ts(type = "number")]
+    pub total: u64,
+}
+
 /// What one idle check says of a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct IdleCheck {

@@ -1,11 +1,16 @@
 //! Sees to it that a session's image is here before its kernels are made.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::api::image::{HOST_IMAGE, LABEL_CORECOUNT};
-use protocol::session::Event;
+use protocol::session::{Event, SessionStatus};
 use protocol::slots::CPU;
+use runtime::image::{Came, Progress};
 use runtime::{ImageRoot, KernelSpec, RuntimeError};
+use serde_json::json;
+use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::failure::Failure;
 use super::insist;
@@ -16,6 +21,11 @@ use crate::state::App;
 use crate::store;
 use crate::store::image::Image;
 use crate::store::session::Session;
+
+/// In a session's `status_data` while it is PULLING: bytes that came, and that there are.
+const PULL: &str = "pull";
+/// How often that is written down.
+const NOTED: Duration = Duration::from_secs(1);
 
 /// Variables that belong to the session, whatever its image says.
 const OURS: [&str; 6] = ["HOME", "USER", "LOGNAME", "SHELL", "TERM", "HOSTNAME"];
@@ -63,7 +73,7 @@ pub(super) async fn bring(app: &App, session: &Session) -> Result<&'static [Even
         let name = name.clone();
         async move {
             let steps = &[Event::Preparing, Event::Pulling];
-            advance(&app, id, steps, &name, |_, _| {}).await
+            advance(&app, id, steps, &name, |session, _| forget_pull(session)).await
         }
     })
     .await;
@@ -82,12 +92,15 @@ pub(super) async fn bring(app: &App, session: &Session) -> Result<&'static [Even
             }
         }
     };
+    let (tell, told) = watch::channel(None);
+    let progress: Progress = Arc::new(move |came| {
+        tell.send_replace(Some(came));
+    });
     let came = async {
         if is_container {
-            image_container::bring(app, &image, Arc::new(|_| {})).await
+            image_container::bring(app, &image, progress).await
         } else {
-            let came = image_pull::bring(app, &image, Arc::new(|_| {}));
-            came.await.map(drop)
+            image_pull::bring(app, &image, progress).await.map(drop)
         }
     };
     tokio::select! {
@@ -95,8 +108,39 @@ pub(super) async fn bring(app: &App, session: &Session) -> Result<&'static [Even
             came.map_err(failed)?;
             Ok(&[Event::Prepared, Event::Creating])
         }
+        () = note_progress(app, id, told) => Err(Missing::Ended),
         () = ended => Err(Missing::Ended),
         () = app.stop.cancelled() => Err(Missing::Ended),
+    }
+}
+
+/// Writes down how far the image of a session is, for whoever looks at it. Never ends.
+async fn note_progress(app: &App, id: Uuid, mut told: watch::Receiver<Option<Came>>) {
+    while told.changed().await.is_ok() {
+        let Some(Came { bytes, total }) = *told.borrow_and_update() else {
+            continue;
+        };
+        let noted = app.store.write(move |tx| -> Result<(), Problem> {
+            match store::session::get(tx, id)? {
+                Some(mut session) if session.status == SessionStatus::Pulling => {
+                    session.status_data[PULL] = json!({ "bytes": bytes, "total": total });
+                    Ok(store::session::update(tx, &session)?)
+                }
+                _ => Ok(()),
+            }
+        });
+        if let Err(problem) = noted.await {
+            tracing::debug!(session = %id, %problem, "how far its image is");
+        }
+        tokio::time::sleep(NOTED).await;
+    }
+    std::future::pending().await
+}
+
+/// Its image is here, or begins to come anew.
+pub(super) fn forget_pull(session: &mut Session) {
+    if let Some(data) = session.status_data.as_object_mut() {
+        data.remove(PULL);
     }
 }
 

@@ -68,7 +68,8 @@ async fn start(work: Work, session: Session, in_hand: InHand) {
     let id = session.id;
     let creating = insist(app, |app| async move {
         let boot_id = lock::boot_id();
-        let edit = move |_: &mut Session, kernels: &mut [KernelRow]| {
+        let edit = move |session: &mut Session, kernels: &mut [KernelRow]| {
+            image::forget_pull(session);
             for kernel in kernels {
                 kernel.boot_id = Some(boot_id.clone());
                 kernel.container_id = Some(kernel.id.simple().to_string());

@@ -146,16 +146,25 @@ struct Layers(HashMap<String, (u64, u64)>);
 
 impl Layers {
     fn take(&mut self, news: News) -> Option<Came> {
+        if news.status.as_deref() == Some("Download complete") {
+            let (current, total) = self.0.get_mut(&news.id?)?;
+            *current = *total;
+            return Some(self.sum());
+        }
         // Unpacking counts from the beginning again.
         let is_download = news.status.as_deref().is_none_or(|it| it == "Downloading");
         let progressed = news.progress_detail.filter(|_| is_download)?;
         let (current, total) = (progressed.current?, progressed.total?);
         self.0.insert(news.id?, (current, total));
+        Some(self.sum())
+    }
+
+    fn sum(&self) -> Came {
         let sum = |of: fn(&(u64, u64)) -> u64| self.0.values().map(of).sum();
-        Some(Came {
+        Came {
             bytes: sum(|layer| layer.0),
             total: sum(|layer| layer.1),
-        })
+        }
     }
 }
 
@@ -175,6 +184,10 @@ mod tests {
         let unpacking =
             r#"{"status":"Extracting","id":"b","progressDetail":{"current":1,"total":9}}"#;
         assert_eq!(take(unpacking), None);
+        let whole = r#"{"status":"Download complete","id":"a","progressDetail":{}}"#;
+        assert_eq!(take(whole), Some(Came { bytes: 6, total: 6 }));
+        let unknown = r#"{"status":"Download complete","id":"c"}"#;
+        assert_eq!(take(unknown), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ import { formatSize } from '@/format/size';
 import { Ago, CopyButton, Elapsed, Facts, Section } from '@/kit';
 import { ids } from '@/testids';
 import { Notices } from './Notices';
+import { PullBar } from './PullBar';
 import { StatsPanel } from './StatsPanel';
 import styles from './session.module.css';
 
@@ -32,6 +33,7 @@ export function Overview({ session }: { session: Session }) {
   return (
     <>
       <Notices notices={session.notices} />
+      {session.pulling && <PullBar pulling={session.pulling} />}
       {running && <StatsPanel session={session} />}
       <Section title={t('session.facts')}>
         <Facts
