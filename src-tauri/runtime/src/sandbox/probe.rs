@@ -199,10 +199,13 @@ async fn ask_runner(runner: &Path, order: &ProbeOrder) -> Result<ProbeAnswer, St
         .map_err(|error| error.to_string())?;
     let text = serde_json::to_vec(order).map_err(|error| error.to_string())?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin
-            .write_all(&text)
-            .await
-            .map_err(|error| error.to_string())?;
+        match stdin.write_all(&text).await {
+            // One that ended before it has read all says why itself.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                return Err(error.to_string());
+            }
+            _ => {}
+        }
     }
     let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
         .await

@@ -150,6 +150,18 @@ async fn other_ways_to_forbid_namespaces() {
     assert!(found.detail.contains("broken"), "{found:?}");
 }
 
+/// Whatever comes first, its end or our question.
+#[tokio::test]
+async fn a_runner_that_ends_without_reading_says_why() {
+    let mut fake = Fake::new();
+    fake.program("runner", "echo broken >&2; exit 3");
+    // A question that no pipe holds: it is certainly not read.
+    fake.host.bubblewrap = Some("/long".repeat(1 << 16).into());
+    let found = fake.look("namespaces").await;
+    assert_eq!(found.grade, Grade::Failed);
+    assert!(found.detail.contains("(broken)"), "{found:?}");
+}
+
 #[tokio::test]
 async fn programs_that_are_missing_or_old() {
     let mut fake = Fake::new();
