@@ -276,6 +276,14 @@ fn lists(client: &Client) -> Result<()> {
     client.says(&policy_info, policy)?;
     client.ok(&["admin", "resource", "usage-per-month", "202601"])?;
     client.ok(&["admin", "resource", "recalculate-usage"])?;
+    client.says(&["admin", "manager", "status"], "running")?;
+    client.ok(&["admin", "manager", "freeze"])?;
+    client.says(&["admin", "manager", "status"], "frozen")?;
+    client.ok(&["admin", "manager", "unfreeze"])?;
+    let words = "it rests tonight";
+    client.ok(&["admin", "announcement", "update", "-m", words])?;
+    client.says(&["admin", "announcement", "get"], words)?;
+    client.says(&["server-logs", "list"], "Total log count: 0")?;
     client.says(&["admin", "vfolder", "list-hosts"], "local:default")?;
     client.ok(&["admin", "permission", "list"]).map(|_| ())
 }

@@ -165,13 +165,14 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
     )?;
     let unix_user = unix_user();
     let prepare = |problem: error::Problem| StartError::Prepare(problem.to_string());
-    let secret = store
+    let (secret, freezer) = store
         .write(move |db| {
             app::bootstrap::first_start(db, &unix_user)?;
             app::image::seed(db)?;
             app::resource::seed(db)?;
             app::folder::clone::give_up(db)?;
-            app::folder::transfer::secret(db)
+            let freezer = app::manager::Freezer::read(db)?;
+            Ok::<_, error::Problem>((app::folder::transfer::secret(db)?, freezer))
         })
         .await
         .map_err(prepare)?;
@@ -219,6 +220,7 @@ pub async fn start(options: Options) -> Result<Engine, StartError> {
         queues: state::Queues::default(),
         trouble: Trouble::default(),
         callers: auth::KnownCallers::default(),
+        freezer,
         rate: auth::RateLimiter::default(),
         data_dir: data_dir.clone(),
         endpoint: format!("http://{address}"),

@@ -19,6 +19,7 @@ use crate::app::background::Tasks;
 use crate::app::execute::Runs;
 use crate::app::idle::Idle;
 use crate::app::image_commit::Commits;
+use crate::app::manager::Freezer;
 use crate::auth::{KnownCallers, RateLimiter};
 use crate::error::Problem;
 use crate::events::Events;
@@ -62,6 +63,8 @@ pub(crate) struct Parts {
     pub(crate) trouble: Trouble,
     /// Callers that were read a moment ago.
     pub(crate) callers: KnownCallers,
+    /// Whether the manager is frozen for maintenance.
+    pub(crate) freezer: Freezer,
     /// Requests counted by access key.
     pub(crate) rate: RateLimiter,
     /// Where everything lies; folders are in `<data>/folders`.

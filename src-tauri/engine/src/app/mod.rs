@@ -18,6 +18,7 @@ pub(crate) mod image_forget;
 pub(crate) mod image_pull;
 pub(crate) mod image_rescan;
 pub(crate) mod image_state;
+pub(crate) mod manager;
 pub(crate) mod notice;
 pub(crate) mod password;
 pub(crate) mod registry;

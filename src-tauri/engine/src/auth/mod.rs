@@ -100,6 +100,10 @@ pub(crate) async fn layer(State(app): State<App>, request: Request, next: Next) 
                 );
                 return with_usage(problem.into_response(), &usage);
             }
+            // Who is nobody is told so before anything else.
+            if let Err(problem) = app.freezer.check(&parts.method, parts.uri.path()) {
+                return with_usage(problem.into_response(), &usage);
+            }
             (Found::Caller(caller), usage)
         }
     };

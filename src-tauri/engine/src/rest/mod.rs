@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod config;
+pub(crate) mod error_log;
 pub(crate) mod extension;
 pub(crate) mod extract;
 pub(crate) mod fair_share;
@@ -10,6 +11,7 @@ pub(crate) mod folder_files;
 pub(crate) mod folder_sharing;
 pub(crate) mod image;
 pub(crate) mod local;
+pub(crate) mod manager;
 mod old_clients;
 pub(crate) mod registry;
 pub(crate) mod resource;
@@ -54,6 +56,8 @@ pub(crate) fn router(app: App) -> Router {
         .merge(resource_group::routes())
         .merge(usage::routes())
         .merge(config::routes())
+        .merge(manager::routes())
+        .merge(error_log::routes())
         .merge(fair_share::routes())
         .merge(scheduling_history::routes())
         .merge(user_config::routes())

@@ -8,6 +8,7 @@ pub(crate) mod change;
 pub(crate) mod config;
 pub(crate) mod domain;
 pub(crate) mod dotfile;
+pub(crate) mod error_log;
 pub(crate) mod fair_share;
 pub(crate) mod folder;
 pub(crate) mod folder_sharing;
@@ -100,6 +101,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "kernel-run",
         sql: include_str!("migrations/0016_kernel_run.sql"),
+    },
+    Migration {
+        name: "error-log",
+        sql: include_str!("migrations/0017_error_log.sql"),
     },
 ];
 
