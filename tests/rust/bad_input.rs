@@ -288,9 +288,9 @@ fn the_terminal_says_it_in_words() -> Result<()> {
     computer
         .refused(&["folder", "files", "nothing"])?
         .is(3, "folder_not_found")?;
-    computer
-        .refused(&["folder", "create", "data"])?
-        .is(6, "folder_name_taken")?;
+    let double = computer.refused(&["folder", "create", "data"])?;
+    double.is(6, "folder_name_taken")?;
+    ensure!(double.error["hint"].is_string(), "{double:?}");
     for name in ["a/b", "..", ".bashrc", &long] {
         computer.refused(&["folder", "create", name])?;
     }
@@ -304,12 +304,27 @@ fn the_terminal_says_it_in_words() -> Result<()> {
     computer
         .refused(&["app", "open", "taken", "no-such-app", "--print-url"])?
         .is(3, "app_not_found")?;
+    // What it printed says more than that it failed.
+    let script = "mkdir -p ~/.local/bin && cd ~/.local/bin && \
+                  printf '#!/bin/sh\\necho no module six\\nexit 3\\n' > tensorboard && \
+                  chmod +x tensorboard";
+    computer.ok("taken", script)?;
+    let (status, words) = computer.refused_in_words(&["app", "open", "taken", "tensorboard"])?;
+    ensure!(
+        status == 1 && words.contains("  | no module six\n"),
+        "{words}"
+    );
+    for target in ["0", "99999"] {
+        computer
+            .refused(&["tunnel", "open", "taken", target])?
+            .is(2, "invalid_input")?;
+    }
     computer
         .refused(&["cp", "no-such-file", "taken:"])?
         .is(3, "file_not_found")?;
-    computer
-        .refused(&["cp", "taken:no-such-file", "."])?
-        .is(3, "file_not_found")?;
+    let gone = computer.refused(&["cp", "taken:no-such-file", "."])?;
+    gone.is(3, "file_not_found")?;
+    ensure!(gone.message.contains("no-such-file"), "{gone:?}");
     computer
         .refused(&["cp", "passwd", "taken:/etc/passwd"])
         .err();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tests::computer::{Computer, PATIENCE};
 use tests::corporate::{CorporateProxy, Kind, MANAGER, NAME, PASSWORD, PASSWORD_IN_ADDRESS};
 use tests::local_port::get;
-use tests::process::{eventually, finish, run};
+use tests::process::{eventually, run};
 use tests::secured::secured;
 use tests::{files, peer};
 
@@ -232,11 +232,12 @@ fn a_script_for_browsers_is_refused_with_the_reason() -> Result<()> {
     settings["proxy"] = json!("http://wpad.corp.test/proxy.pac");
     let refused = computer.refused(&["call", "settings.set", &settings.to_string()])?;
     ensure!(
-        refused.code == "unsupported" && refused.message.contains("PAC"),
+        refused.code == "invalid_input" && refused.message.contains("PAC"),
         "{refused:?}"
     );
     settings["proxy"] = json!("corp.test:3128");
-    let mut command = computer.command(&["call", "settings.set", &settings.to_string()]);
-    ensure!(!finish(&mut command)?.status.success());
+    computer
+        .refused(&["call", "settings.set", &settings.to_string()])?
+        .is(2, "invalid_input")?;
     Ok(())
 }

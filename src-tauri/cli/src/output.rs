@@ -57,12 +57,25 @@ impl Output {
             eprintln!("{}", json!({ "error": failure }));
         } else {
             eprintln!("error: {}", failure.message);
+            for printed in printed(failure) {
+                eprintln!("  | {printed}");
+            }
             if let Some(hint) = &failure.hint {
                 eprintln!("hint: {hint}");
             }
         }
         ExitCode::from(failure.code.exit_status())
     }
+}
+
+/// What an app printed last that did not start.
+fn printed(failure: &Failure) -> impl Iterator<Item = &str> {
+    let details = failure.details.as_ref();
+    let lines = details.and_then(|details| details.get("lines")?.as_array());
+    lines
+        .into_iter()
+        .flatten()
+        .filter_map(serde_json::Value::as_str)
 }
 
 /// Writes a line; a reader that has gone away (`| head`) is no reason to complain.

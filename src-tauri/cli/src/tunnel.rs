@@ -110,8 +110,12 @@ pub(crate) async fn run(program: &Program, verb: TunnelVerb) -> Result<(), Failu
             keep,
         } => {
             let (app, remote_port) = match target.parse::<u16>() {
-                Ok(port) => (None, Some(port)),
-                Err(_) => (Some(target), None),
+                Ok(port) if port > 0 => (None, Some(port)),
+                Err(_) if !target.bytes().all(|one| one.is_ascii_digit()) => (Some(target), None),
+                _ => {
+                    let message = format!("{target} is no port; ports go from 1 to 65535");
+                    return Err(Failure::new(FailureCode::InvalidInput, message));
+                }
             };
             let request = TunnelOpen {
                 session,

@@ -89,6 +89,9 @@ pub enum Error {
         /// What it lacks.
         what: &'static str,
     },
+    /// What is to be the way to managers can't be one.
+    #[error("the proxy's address can't be used: {0}")]
+    Proxy(String),
     /// The request can't be signed or sent.
     #[error("the request can't be made: {0}")]
     Request(String),

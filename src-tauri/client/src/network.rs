@@ -55,7 +55,7 @@ impl Network {
     ///
     /// # Errors
     /// [`Error::Request`] for an address that is none of a proxy, or a file without certificates;
-    /// [`Error::Unsupported`] for the address of a script that chooses proxies.
+    /// [`Error::Proxy`] for an address that is none, or that of a script that chooses proxies.
     pub fn check(&self) -> Result<(), Error> {
         self.apply(reqwest::Client::builder(), Versions::All)
             .map(drop)
@@ -70,15 +70,13 @@ impl Network {
             return self.trust(builder, versions);
         };
         if is_script(proxy) {
-            return Err(Error::Unsupported {
-                what: "automatic proxy configuration (PAC): write the address of the proxy itself",
-            });
+            let reason = "scripts that choose a proxy (PAC) are not supported; write the address \
+                          of the proxy itself";
+            return Err(Error::Proxy(reason.to_owned()));
         }
         let bad = || {
             let schemes = SCHEMES.join(", ");
-            Error::Request(format!(
-                "the proxy's address has to begin with one of {schemes}"
-            ))
+            Error::Proxy(format!("it has to begin with one of {schemes}"))
         };
         if !SCHEMES.iter().any(|scheme| proxy.starts_with(scheme)) {
             return Err(bad());
@@ -190,7 +188,7 @@ mod tests {
             assert!(check(good).is_ok(), "{good}");
         }
         for bad in ["proxy.example:3128", "ftp://proxy.example", "http://", ""] {
-            assert!(matches!(check(bad), Err(Error::Request(_))), "{bad}");
+            assert!(matches!(check(bad), Err(Error::Proxy(_))), "{bad}");
         }
         for script in [
             "http://proxy.example/proxy.pac",
@@ -199,10 +197,7 @@ mod tests {
             "https://proxy.example/Corp.PAC?site=1",
         ] {
             let refused = check(script);
-            assert!(
-                matches!(refused, Err(Error::Unsupported { .. })),
-                "{script}"
-            );
+            assert!(matches!(refused, Err(Error::Proxy(_))), "{script}");
         }
     }
 

@@ -6,13 +6,13 @@ mod manager;
 use crate::types::{Failure, FailureCode as Code};
 
 impl Failure {
-    /// A failure without anything beyond its sentence.
+    /// A failure with nothing beyond its sentence but what helps with its kind as a rule.
     #[must_use]
     pub fn new(code: Code, message: impl ToString) -> Self {
         Self {
             code,
             message: message.to_string(),
-            hint: None,
+            hint: code.usual_hint().map(str::to_owned),
             details: None,
             retryable: code.is_retryable(),
         }
@@ -184,6 +184,13 @@ impl Code {
             Self::SessionNotFound => "see `gangway session ls`",
             Self::FolderNotFound => "see `gangway folder ls`",
             Self::ImageNotFound => "see `gangway image ls`",
+            Self::AppNotFound => "see `gangway app ls`",
+            Self::TransferNotFound => "see `gangway transfer ls`",
+            Self::ManagerUnreachable => {
+                "check the address and the network, and whether the manager runs"
+            }
+            Self::SessionNameTaken => "choose another name, or terminate that session first",
+            Self::FolderNameTaken => "choose another name; `gangway folder ls` shows those in use",
             _ => return None,
         })
     }
@@ -200,13 +207,6 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         source = inner.source();
     }
     text
-}
-
-fn with_usual_hint(mut failure: Failure) -> Failure {
-    if failure.hint.is_none() {
-        failure.hint = failure.code.usual_hint().map(str::to_owned);
-    }
-    failure
 }
 
 /// What the operating system says about `what`, a path as a rule.
@@ -228,10 +228,10 @@ pub(crate) fn io(error: &std::io::Error, what: &dyn std::fmt::Display) -> Failur
 }
 
 pub(crate) fn not_logged_in(profile: &str) -> Failure {
-    with_usual_hint(Failure::new(
+    Failure::new(
         Code::NotLoggedIn,
         format!("nobody is logged in with the profile \"{profile}\""),
-    ))
+    )
 }
 
 #[cfg(test)]

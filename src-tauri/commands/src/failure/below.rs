@@ -3,7 +3,7 @@
 use protocol::name::InvalidName;
 use serde_json::json;
 
-use super::{io, with_usual_hint};
+use super::io;
 use crate::types::{Failure, FailureCode as Code};
 
 impl From<keychain::Error> for Failure {
@@ -17,7 +17,7 @@ impl From<keychain::Error> for Failure {
             E::PassphraseWrong { .. } => Code::PassphraseWrong,
             E::Io { .. } => Code::FileFailed,
         };
-        with_usual_hint(Self::caused(code, &error))
+        Self::caused(code, &error)
     }
 }
 
@@ -31,7 +31,7 @@ impl From<settings::Error> for Failure {
             E::Io { path, source } => return io(source, &path.display()),
             E::ProgramMissing { .. } => Code::ProgramMissing,
         };
-        with_usual_hint(Self::new(code, &error))
+        Self::new(code, &error)
     }
 }
 
@@ -130,7 +130,13 @@ impl From<transfer::Failure> for Failure {
     fn from(failure: transfer::Failure) -> Self {
         Self {
             code: stored(failure.code),
-            message: failure.message,
+            message: match &failure.path {
+                // Which of the files it was.
+                Some(path) if !path.is_empty() && !failure.message.contains(path.as_str()) => {
+                    format!("{path}: {}", failure.message)
+                }
+                _ => failure.message,
+            },
             hint: None,
             details: failure.path.map(|path| json!({ "path": path })),
             retryable: failure.retryable,

@@ -3,13 +3,12 @@
 use protocol::problem::Problem;
 use serde_json::json;
 
-use super::with_usual_hint;
 use crate::types::{Failure, FailureCode as Code};
 
 impl From<client::Error> for Failure {
     fn from(error: client::Error) -> Self {
         use client::Error as E;
-        let failure = match error {
+        match error {
             E::Manager {
                 status,
                 ref problem,
@@ -27,6 +26,7 @@ impl From<client::Error> for Failure {
             E::Certificate { .. } => Self::caused(Code::CertificateUntrusted, &error),
             E::Answer { .. } => Self::new(Code::BadAnswer, &error),
             E::Unsupported { .. } => Self::new(Code::Unsupported, &error),
+            E::Proxy(_) => Self::new(Code::InvalidInput, &error),
             E::Request(_) => Self::new(Code::Internal, &error),
             E::Refused { ref reason, .. } if reason.contains("xist") => {
                 Self::new(Code::FileExists, &error)
@@ -34,8 +34,7 @@ impl From<client::Error> for Failure {
             E::Refused { .. } => Self::new(Code::FileFailed, &error),
             E::UploadDisturbed { .. } => Self::new(Code::Conflict, &error),
             E::Engine(ref error) => engine(error),
-        };
-        with_usual_hint(failure)
+        }
     }
 }
 

@@ -93,7 +93,7 @@ pub(crate) async fn check_presence(
             let failure = Failure::new(FailureCode::AppMissing, message);
             Err(match known.needs {
                 _ if known.installable => {
-                    failure.hint(format!("install it: `gangway app install SESSION {app}`"))
+                    failure.hint(format!("install it: `gangway app install {session} {app}`"))
                 }
                 Some(program) => failure.hint(format!(
                     "it could be installed if this computer had {program}"
