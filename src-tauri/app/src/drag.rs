@@ -267,15 +267,16 @@ impl Drag {
 
 /// The path behind an address of a file on this computer.
 fn local_path(uri: &str, host: &str) -> Option<PathBuf> {
-    let mut url = Url::parse(uri.trim_end_matches('\0')).ok()?;
+    let url = Url::parse(uri.trim_end_matches('\0')).ok()?;
     let is_here = url
         .host_str()
         .is_none_or(|it| it.is_empty() || it.eq_ignore_ascii_case(host));
     if url.scheme() != "file" || !is_here {
         return None;
     }
-    url.set_host(None).ok()?;
-    url.to_file_path().ok()
+    // The library takes no other host than `localhost` for this computer.
+    let here = Url::parse(&format!("file://{}", url.path())).ok()?;
+    here.to_file_path().ok()
 }
 
 /// As RFC 2483 wants it.
