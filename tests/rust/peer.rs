@@ -11,6 +11,19 @@ use crate::home::Home;
 use crate::manager::Manager;
 use crate::process::finish;
 
+/// A web app among the answers of `gangway app ls` that is more than the terminal of every image.
+///
+/// # Errors
+/// When the image brings none.
+pub fn web_app(apps: &Value) -> Result<&str> {
+    let apps = apps["apps"].as_array().context("apps")?;
+    let mut web = apps.iter().filter(|app| app["protocol"] == "http");
+    let app = web
+        .find(|app| app["name"] != "ttyd")
+        .context("no web app")?;
+    app["name"].as_str().context("name")
+}
+
 /// An account on somebody else's manager.
 #[derive(Debug, Clone)]
 pub struct Peer {

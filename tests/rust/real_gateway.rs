@@ -8,7 +8,7 @@ use tests::computer::{Computer, PATIENCE};
 use tests::files;
 use tests::gateway::Gateway;
 use tests::local_port::get;
-use tests::peer::Peer;
+use tests::peer::{Peer, web_app};
 use tests::process::{eventually, run};
 
 #[test]
@@ -31,12 +31,7 @@ fn peer_sessions_are_reached_by_the_app_proxy() -> Result<()> {
 
     // What asks nobody for a key goes through the SSH server.
     let apps = computer.gangway(&["app", "ls", "way-round"])?;
-    let apps = apps["apps"].as_array().context("apps")?;
-    let mut web = apps.iter().filter(|app| app["protocol"] == "http");
-    let app = web
-        .find(|app| app["name"] != "ttyd")
-        .context("no web app")?;
-    let name = app["name"].as_str().context("name")?;
+    let name = web_app(&apps)?;
     computer.ok("way-round", "echo seen-through > index.html")?;
     let tunnel = computer.gangway(&["tunnel", "open", "way-round", name, "--background"])?;
     let port = u16::try_from(tunnel["local_port"].as_u64().context("local_port")?)?;
@@ -92,12 +87,7 @@ async fn peer_web_apps_where_the_app_proxy_passes_only_pages() -> Result<()> {
     peer.log_in(computer.home())?;
     let id = computer.launch("pages", &[])?;
     let apps = computer.gangway(&["app", "ls", "pages"])?;
-    let apps = apps["apps"].as_array().context("apps")?;
-    let mut web = apps.iter().filter(|app| app["protocol"] == "http");
-    let app = web
-        .find(|app| app["name"] != "ttyd")
-        .context("no web app")?;
-    let name = app["name"].as_str().context("name")?;
+    let name = web_app(&apps)?;
     computer.ok("pages", "echo seen-through > index.html")?;
 
     // The coordinator is found where the manager says, and that has no worker for plain bytes.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::computer::PATIENCE;
 use tests::home::{Home, Keyring};
-use tests::peer::Peer;
+use tests::peer::{Peer, web_app};
 use tests::process::finish;
 use tests::repository;
 use tests::window::Window;
@@ -217,12 +217,7 @@ impl Visit {
     /// `/dev/pts` of the container's own, which not every agent can give.
     async fn apps(&self, id: &str) -> Result<()> {
         let apps = self.home.gangway(&["app", "ls", SESSION])?;
-        let apps = apps["apps"].as_array().context("apps")?;
-        let mut web = apps.iter().filter(|app| app["protocol"] == "http");
-        let app = web
-            .find(|app| app["name"] != "ttyd")
-            .context("no web app")?;
-        let name = app["name"].as_str().context("name")?;
+        let name = web_app(&apps)?;
         let page = ["sh", "-c", "echo seen-through > /home/work/index.html"];
         self.home
             .gangway(&[&["session", "exec", SESSION, "--"], &page[..]].concat())?;
