@@ -36,6 +36,7 @@ mod sshd;
 mod tools;
 
 use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -131,6 +132,7 @@ async fn run(wanted: &Wanted) {
     };
     let folder = folder.unwrap();
     let work = folder.path();
+    open_to_all(work);
     let big = work.join("big");
     let block = vec![0xa5; 1 << 20];
     let mut file = std::fs::File::create(&big).unwrap();
@@ -189,6 +191,7 @@ async fn run(wanted: &Wanted) {
                 // `sftp` puts a folder into one that is there.
                 if folder && up && tool.name == "sftp" {
                     std::fs::create_dir_all(&dst).unwrap();
+                    open_to_all(&dst);
                 }
                 let command = tool.command(&server, work, (&from, &to), (up, folder));
                 took.entry(tool.name).or_default().push(theirs(command));
@@ -203,6 +206,12 @@ async fn run(wanted: &Wanted) {
             show(task, name, amount, &took);
         }
     }
+}
+
+/// Another server may write as another user.
+fn open_to_all(directory: &Path) {
+    let all = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(directory, all).unwrap();
 }
 
 fn server(wanted: &Wanted, sshd: &Sshd) -> (Server, ssh::client::Login) {
