@@ -1,5 +1,5 @@
 //! The manager's time, as far as this computer's own clock is wrong about it. Managers believe no
-//! signature whose date is more than 15 minutes off (protocol page "Auth", "Date").
+//! signature whose date is more than 15 minutes off (protocol page "Authentication").
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

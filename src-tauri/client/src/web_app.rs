@@ -1,5 +1,5 @@
-//! A session's web app at the cluster's app proxy, for its owner alone (protocol page "Admin REST"
-//! §10.3): the worker lets in whoever shows its permit. Seen from this side the app answers plain
+//! A session's web app at the cluster's app proxy, for its owner alone (protocol page
+//! "Administrative REST" §10.3): the worker lets in whoever shows its permit. Seen from this side the app answers plain
 //! HTTP, as it does inside the session; name, permit and the other way of writing addresses are
 //! put in on the way.
 

@@ -141,8 +141,10 @@ fn record(log: ErrorLog, is_admin: bool) -> Value {
     let mut record = Map::new();
     let mut put = |name: &str, value: Value| record.insert(name.to_owned(), value);
     put("log_id", json!(log.id));
-    // Microseconds are exact in a double until the year 2255.
-    #[allow(clippy::cast_precision_loss, reason = "see above")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "microseconds are exact in a double until the year 2255"
+    )]
     let created = log.created_at.0.as_microsecond() as f64 / 1e6;
     put("created_at", json!(created));
     put("severity", json!(log.severity));

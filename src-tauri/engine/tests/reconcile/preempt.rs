@@ -99,15 +99,21 @@ async fn a_lower_one_ends_for_a_higher_one() {
     engine.stop().await;
 }
 
+/// A session that has given way to a more urgent one and is to be scheduled anew, and that one.
+async fn gave_way(engine: &TestEngine) -> (String, String) {
+    give_way(engine, "reschedule").await;
+    let lower = enqueue(engine, ranked("lower", &all(), 0)).await;
+    until_status(engine, &lower, "RUNNING").await;
+    let urgent = enqueue(engine, ranked("urgent", &all(), 1)).await;
+    until_status(engine, &urgent, "RUNNING").await;
+    (lower, urgent)
+}
+
 #[tokio::test]
 async fn a_lower_one_comes_back_after_a_higher_one() {
     let computer = Arc::new(Scripted::default());
     let engine = TestEngine::start(computer.clone()).await;
-    give_way(&engine, "reschedule").await;
-    let lower = enqueue(&engine, ranked("lower", &all(), 0)).await;
-    until_status(&engine, &lower, "RUNNING").await;
-    let urgent = enqueue(&engine, ranked("urgent", &all(), 1)).await;
-    until_status(&engine, &urgent, "RUNNING").await;
+    let (lower, urgent) = gave_way(&engine).await;
     let info = until_status(&engine, &lower, "PENDING").await;
     let passed = history(&engine, &lower).await;
     for status in ["PREEMPTED", "RESCHEDULING"] {
@@ -126,11 +132,7 @@ async fn a_lower_one_comes_back_after_a_higher_one() {
 async fn the_first_run_of_one_that_gave_way_is_counted() {
     let computer = Arc::new(Scripted::default());
     let engine = TestEngine::start(computer.clone()).await;
-    give_way(&engine, "reschedule").await;
-    let lower = enqueue(&engine, ranked("lower", &all(), 0)).await;
-    until_status(&engine, &lower, "RUNNING").await;
-    let urgent = enqueue(&engine, ranked("urgent", &all(), 1)).await;
-    until_status(&engine, &urgent, "RUNNING").await;
+    let (lower, urgent) = gave_way(&engine).await;
     until_status(&engine, &lower, "PENDING").await;
 
     // As if it had run for an hour.
